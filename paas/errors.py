@@ -1,0 +1,69 @@
+"""The kinds of errors a user can meet; each carries its exit status and, where there is one, what to do next.
+
+    PaasError
+    ├── UsageError        the command line is wrong                       exit 2
+    ├── InvalidInput      a name, value or file was refused               exit 1
+    ├── NotFound          what was named does not exist                   exit 1
+    │   └── AppNotFound                                                   exit 20, as Dokku's tools expect
+    ├── Conflict          the state of things forbids it right now        exit 1
+    ├── Denied            this key may not do this                        exit 1
+    ├── BuildFailed       a Dockerfile step failed                        exit 1
+    ├── DeployFailed      a release did not become healthy                exit 1
+    ├── Cancelled         the caller hung up or pressed Ctrl-C            exit 130
+    └── SystemFailure     the machine refused something we need           exit 1
+
+Foreign errors (OSError, a tool's exit status) become one of these once, where they enter the program.
+"""
+
+from __future__ import annotations
+
+
+class PaasError(Exception):
+    """An error shown to the user as ` !     message`, then the hint; never as a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(PaasError):
+    exit_code = 2
+
+
+class InvalidInput(PaasError):
+    pass
+
+
+class NotFound(PaasError):
+    pass
+
+
+class AppNotFound(NotFound):
+    exit_code = 20
+
+
+class Conflict(PaasError):
+    pass
+
+
+class Denied(PaasError):
+    pass
+
+
+class BuildFailed(PaasError):
+    pass
+
+
+class DeployFailed(PaasError):
+    pass
+
+
+class Cancelled(PaasError):
+    exit_code = 130
+
+
+class SystemFailure(PaasError):
+    pass

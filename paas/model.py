@@ -1,0 +1,247 @@
+"""The spine: one frozen value per stage of a deploy, in the order in which a push becomes a route.
+
+Push -> Source -> Image -> Release -> Instance -> Route
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Literal
+
+from paas.names import AppName, Hostname, ProcessType
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who asks: the host's root, or the holder of an SSH key."""
+
+    name: str
+    admin: bool = False
+    """May manage keys and the machine."""
+    address: str = ""
+    """Where from: an IP address, or empty for the host itself."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.address})" if self.address else self.name
+
+
+# -- Push ---------------------------------------------------------------------------------------------------------
+
+
+NULL_COMMIT = "0" * 40
+
+
+@dataclass(frozen=True, slots=True)
+class RefUpdate:
+    """One line of git's pre-receive hook: object ids are 40 (sha1) hex digits, NULL_COMMIT for none."""
+
+    old: str
+    new: str
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What git received and has not accepted yet. The new objects lie in a quarantine directory."""
+
+    app: AppName
+    who: Who
+    updates: tuple[RefUpdate, ...]
+    repo: Path
+    quarantine: Path | None
+
+
+# -- Source -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A commit to build: `quarantine` is set while git has not accepted the push yet."""
+
+    app: AppName
+    repo: Path
+    commit: str
+    quarantine: Path | None = None
+
+
+# -- Image --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of the store. `id` is `sha256:HEX` and says what it is; `number` names its directory."""
+
+    number: int
+    id: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """Dockerfile's HEALTHCHECK: `test` is ("NONE",), ("CMD", ...) or ("CMD-SHELL", text); durations in seconds."""
+
+    test: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 30.0
+    start_period: float = 0.0
+    retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """The OCI image config's fields that matter to a run; `None` means not set (inherited or Docker's default)."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    cmd: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    user: str = ""
+    workdir: str = ""
+    exposed_ports: tuple[str, ...] = ()
+    """As in the OCI config: '80/tcp', '53/udp'; in the order of the Dockerfile."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    stop_signal: str = ""
+    shell: tuple[str, ...] | None = None
+    healthcheck: Healthcheck | None = None
+    onbuild: tuple[str, ...] = ()
+    author: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One line of an image's history, as in the OCI image config."""
+
+    created: str
+    created_by: str
+    empty_layer: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image: `id` is `sha256:HEX` of its canonical description, `layers` bottom first, `created` RFC 3339."""
+
+    id: str
+    config: ImageConfig
+    layers: tuple[Layer, ...]
+    history: tuple[HistoryEntry, ...]
+    created: str
+    architecture: str
+
+    @property
+    def short_id(self) -> str:
+        return self.id.removeprefix("sha256:")[:12]
+
+    @property
+    def size(self) -> int:
+        return sum(layer.size for layer in self.layers)
+
+
+# -- Release ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process type of a release and how many instances of it run. No command: the image's own."""
+
+    type: ProcessType
+    count: int
+    command: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortMap:
+    """`scheme:host:container`. http is served by nginx by hostname; tcp and udp go straight to the container."""
+
+    scheme: Literal["http", "https", "tcp", "udp"]
+    host: int
+    container: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.host}:{self.container}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A host directory in the containers of an app."""
+
+    source: Path
+    target: str
+    read_only: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.target}" + (":ro" if self.read_only else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An immutable, numbered record of what runs. Rollback is a new release made from an old one."""
+
+    app: AppName
+    number: int
+    image_id: str
+    config: Mapping[str, str] = field(repr=False)
+    """Config vars, global ones merged in."""
+    processes: tuple[Process, ...]
+    ports: tuple[PortMap, ...]
+    mounts: tuple[Mount, ...]
+    commit: str
+    created: str
+    who: str
+    why: str
+
+
+# -- Instance -----------------------------------------------------------------------------------------------------
+
+
+class InstanceState(StrEnum):
+    STARTING = "starting"
+    """Made, not yet healthy; no traffic."""
+    RUNNING = "running"
+    """Healthy; gets new connections."""
+    CRASHED = "crashed"
+    """Ended by itself; waits for its restart."""
+    DRAINING = "draining"
+    """Replaced; finishes its connections, then is stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One container of a process type of a release: `web.1`."""
+
+    id: str
+    """The container's id: 64 hex digits."""
+    app: AppName
+    release: int
+    process: ProcessType
+    index: int
+    """From 1."""
+    address: IPv4Address
+    port: int | None
+    """The port a web process listens on."""
+    state: InstanceState
+
+    @property
+    def name(self) -> str:
+        return f"{self.process}.{self.index}"
+
+
+# -- Route --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What nginx serves for an app: the hostnames, and the virtual address that spreads over its web instances."""
+
+    app: AppName
+    hostnames: tuple[Hostname, ...]
+    upstream: IPv4Address
+    """Virtual address of the web process; nginx connects to its port 80 whatever the container's port is."""
+    listens: tuple[tuple[Literal["http", "https"], int], ...] = (("http", 80),)
+    """Public ports; `tcp` and `udp` port maps are not nginx's affair."""
+    client_max_body_size: str = "64m"
+    proxy_read_timeout: str = "60s"

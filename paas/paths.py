@@ -1,0 +1,71 @@
+"""Where everything lies below `data_dir` and `run_dir`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+PROJECT = PACKAGE.parent
+TEMPLATES = PROJECT / "nginx-templates"
+HOOKS = PROJECT / "hooks"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """`data` survives a restart of the machine, `run` does not."""
+
+    data: Path
+    run: Path
+
+    @property
+    def database(self) -> Path:
+        return self.data / "paas.db"
+
+    @property
+    def blobs(self) -> Path:
+        """OCI blobs by digest: `blobs/sha256/HEX`."""
+        return self.data / "blobs"
+
+    @property
+    def layers(self) -> Path:
+        """One directory for each layer, named by its number, laid out as an overlayfs layer."""
+        return self.data / "layers"
+
+    @property
+    def containers(self) -> Path:
+        """For each container its writable layer and log."""
+        return self.data / "containers"
+
+    @property
+    def repos(self) -> Path:
+        """Bare git repositories, `APP.git`, owned by the front door's account."""
+        return self.data / "repos"
+
+    @property
+    def storage(self) -> Path:
+        """Volumes of apps."""
+        return self.data / "storage"
+
+    @property
+    def nginx(self) -> Path:
+        return self.data / "nginx"
+
+    @property
+    def ssh(self) -> Path:
+        """Host keys of the SSH front door."""
+        return self.data / "ssh"
+
+    @property
+    def log(self) -> Path:
+        return self.data / "log"
+
+    @property
+    def sandboxes(self) -> Path:
+        """Pinned user and network namespaces."""
+        return self.run / "sandboxes"
+
+    @property
+    def bundles(self) -> Path:
+        """For each container its OCI bundle: config.json, mounted root, pid file."""
+        return self.run / "bundles"

@@ -1,0 +1,128 @@
+"""The machine's settings: declared once, read from `settings.yml` and `PAAS_*` variables, refused when wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paas.errors import InvalidInput
+from paas.names import Hostname
+
+DEFAULT_FILE = Path("/etc/paas/settings.yml")
+
+
+def _setting(default: object, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of the machine. In the file they stand under these names; `PAAS_HTTP_PORT` sets `http_port`."""
+
+    data_dir: Path = _setting(Path("/var/lib/paas"), "what must survive a restart of the machine")
+    run_dir: Path = _setting(Path("/run/paas"), "sockets, mounts and pins; gone after a restart of the machine")
+    user: str = _setting("paas", "the unprivileged account of the SSH front door and of git")
+    domain: str = _setting("", "domain under which apps get a hostname when no global domain was set")
+    ssh_address: str = _setting("0.0.0.0", "address the SSH front door listens on")
+    ssh_port: int = _setting(2222, "port the SSH front door listens on")
+    http_port: int = _setting(80, "port apps are served on")
+    https_port: int = _setting(443, "port apps with a certificate are served on")
+    proxy_ports: str = _setting("18000-18999", "range of local ports that successive nginx processes listen on")
+    instance_network: str = _setting("10.86.0.0/16", "addresses given to containers")
+    service_network: str = _setting("10.87.0.0/16", "virtual addresses, one for each process type of an app")
+    nft_table: str = _setting("paas", "name of the nftables table")
+    link_prefix: str = _setting("paas", "first letters of the names of network links (at most 6)")
+    cgroup: str = _setting("paas", "cgroup, below the root, that holds all containers")
+    uid_base: int = _setting(0x10000000, "first host uid of the ranges given to containers, 65536 each")
+    app_memory: int = _setting(512 << 20, "memory limit of an app's container, in bytes")
+    app_pids: int = _setting(512, "limit of processes and threads in an app's container")
+    build_memory: int = _setting(1 << 30, "memory limit of a build step, in bytes")
+    build_pids: int = _setting(2048, "limit of processes and threads in a build step")
+    build_timeout: int = _setting(1800, "seconds after which a build step is ended")
+    check_timeout: int = _setting(60, "seconds a new instance has to become healthy")
+    drain_timeout: int = _setting(60, "seconds an old instance has to finish its connections before SIGTERM")
+    stop_timeout: int = _setting(30, "seconds from SIGTERM to SIGKILL")
+    push_limit: int = _setting(1 << 30, "largest push accepted, in bytes")
+    ready_sandboxes: int = _setting(4, "network and user namespaces kept ready for the next containers")
+
+    def __post_init__(self) -> None:
+        for name in ("ssh_port", "http_port", "https_port"):
+            if not 1 <= getattr(self, name) <= 65535:
+                raise InvalidInput(f"Setting {name}: {getattr(self, name)} is not a port (1 to 65535)")
+        for name in ("instance_network", "service_network"):
+            try:
+                ipaddress.IPv4Network(getattr(self, name))
+            except ValueError as error:
+                raise InvalidInput(f"Setting {name}: {error}") from None
+        if self.domain:
+            Hostname(self.domain)
+        for name in ("nft_table", "cgroup", "user"):
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", getattr(self, name)):
+                raise InvalidInput(f"Setting {name}: {getattr(self, name)!r} is not a plain lower-case name")
+        if not re.fullmatch(r"[a-z][a-z0-9]{0,5}", self.link_prefix):
+            raise InvalidInput("Setting link_prefix: at most 6 lower-case letters and digits")
+        low, high = self.proxy_port_range
+        if not 1024 <= low < high <= 65535:
+            raise InvalidInput(f"Setting proxy_ports: {self.proxy_ports!r} is not a range such as 18000-18999")
+
+    @property
+    def proxy_port_range(self) -> tuple[int, int]:
+        low, _, high = self.proxy_ports.partition("-")
+        return (int(low), int(high)) if low.isdigit() and high.isdigit() else (0, 0)
+
+    @property
+    def socket(self) -> Path:
+        """The engine's unix socket, in a directory of its own so that its access rights can be set before it exists."""
+        return self.run_dir / "engine" / "socket"
+
+
+def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read settings: defaults, then the YAML file (PAAS_SETTINGS or /etc/paas/settings.yml), then PAAS_* variables."""
+    values: dict[str, object] = {}
+    path = file or Path(environ.get("PAAS_SETTINGS", DEFAULT_FILE))
+    if path.exists():
+        values.update(_read(path))
+    known = {f.name: f for f in dataclasses.fields(Settings)}
+    for name in known:
+        if (text := environ.get(f"PAAS_{name.upper()}")) is not None:
+            values[name] = text
+    for name in values:
+        if name not in known:
+            raise InvalidInput(f"{path}: unknown setting {name!r}", hint="Known settings: " + ", ".join(known))
+    return Settings(**{name: _convert(name, value, known[name].default) for name, value in values.items()})
+
+
+def _read(path: Path) -> dict[str, object]:
+    import yaml  # here, because most processes have no settings file to read
+
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidInput(f"{path} cannot be read: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InvalidInput(f"{path}: expected lines of the form 'setting: value'")
+    return content
+
+
+def _convert(name: str, value: object, default: object) -> Any:
+    if isinstance(default, int):
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.isascii() and value.isdigit():
+            return int(value)
+        raise InvalidInput(f"Setting {name}: {value!r} is not a whole number")
+    if not isinstance(value, str):
+        raise InvalidInput(f"Setting {name}: {value!r} is not text")
+    if isinstance(default, Path):
+        if not value.startswith("/"):
+            raise InvalidInput(f"Setting {name}: {value!r} is not an absolute path")
+        return Path(value)
+    return value

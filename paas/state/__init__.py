@@ -1,0 +1,1 @@
+"""The truth: one SQLite database, its migrations, and the queries of each noun."""

@@ -1,0 +1,91 @@
+"""The connection: WAL, foreign keys, synchronous=FULL; every change is one transaction."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from paas.errors import SystemFailure
+from paas.state.migrations import MIGRATIONS
+
+Row = sqlite3.Row
+
+
+class Database:
+    """One connection shared by all threads, one transaction at a time. Reads inside `transaction` see its changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.close(descriptor)
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._connection.row_factory = sqlite3.Row
+            for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL", "busy_timeout = 10000"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._migrate()
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise SystemFailure(f"The database {path} cannot be opened: {error}") from error
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing. Nested calls join the outer transaction."""
+        with self._lock:
+            if self._depth:
+                yield self._connection
+                return
+            self._depth += 1
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                except BaseException:
+                    self._connection.execute("ROLLBACK")
+                    raise
+                self._connection.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise SystemFailure(f"The database refused a change: {error}") from error
+            finally:
+                self._depth -= 1
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        with self._lock:
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def one(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        with self._lock:
+            row: Row | None = self._connection.execute(sql, parameters).fetchone()
+            return row
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """One statement as a transaction of its own (or part of the one that is open); returns the rows changed."""
+        with self.transaction() as connection:
+            return connection.execute(sql, parameters).rowcount
+
+    def _migrate(self) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise SystemFailure(
+                f"The database was written by a newer paas (schema {version}, this one knows {len(MIGRATIONS)})",
+                hint="Start the newer version again, or restore a backup made by this one.",
+            )
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            self._connection.executescript(f"BEGIN;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def now() -> str:
+    """The present time as the database keeps times: UTC, RFC 3339, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

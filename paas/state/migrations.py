@@ -1,0 +1,133 @@
+"""The schema, step by step. A step that has been released never changes; new ones are added at the end."""
+
+from __future__ import annotations
+
+_1_FOUNDATION = """
+CREATE TABLE apps (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created TEXT NOT NULL,
+    release INTEGER,                            -- the number of the release that serves
+    stopped INTEGER NOT NULL DEFAULT 0,
+    own_domains INTEGER NOT NULL DEFAULT 0      -- 0: hostnames follow the global domains
+);
+CREATE TABLE properties (                       -- app 0: global
+    app INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (app, key)
+) WITHOUT ROWID;
+CREATE TABLE config (                           -- app 0: global
+    app INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (app, key)
+) WITHOUT ROWID;
+CREATE TABLE global_domains (hostname TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE domains (
+    hostname TEXT PRIMARY KEY,
+    app INTEGER NOT NULL REFERENCES apps(id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE ports (
+    app INTEGER NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    scheme TEXT NOT NULL,
+    host INTEGER NOT NULL,
+    container INTEGER NOT NULL,
+    PRIMARY KEY (app, scheme, host)
+) WITHOUT ROWID;
+CREATE TABLE scale (
+    app INTEGER NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    process TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (app, process)
+) WITHOUT ROWID;
+CREATE TABLE mounts (
+    app INTEGER NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    target TEXT NOT NULL,
+    source TEXT NOT NULL,
+    read_only INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (app, target)
+) WITHOUT ROWID;
+CREATE TABLE layers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,   -- names the directory; never given twice
+    id TEXT NOT NULL UNIQUE,                    -- sha256:HEX of what the layer is
+    size INTEGER NOT NULL,
+    diff_id TEXT,                               -- digest of the layer's tar, once something needed it
+    created TEXT NOT NULL
+);
+CREATE TABLE images (
+    id TEXT PRIMARY KEY,                        -- sha256:HEX
+    config TEXT NOT NULL,                       -- JSON
+    history TEXT NOT NULL,                      -- JSON
+    architecture TEXT NOT NULL,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE image_layers (
+    image TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,                  -- 0 is the bottom
+    layer INTEGER NOT NULL REFERENCES layers(number),
+    PRIMARY KEY (image, position)
+) WITHOUT ROWID;
+CREATE INDEX image_layers_by_layer ON image_layers(layer);
+CREATE TABLE tags (
+    reference TEXT PRIMARY KEY,                 -- NAME:TAG
+    image TEXT NOT NULL REFERENCES images(id)
+) WITHOUT ROWID;
+CREATE TABLE build_cache (
+    key TEXT PRIMARY KEY,                       -- parent + instruction + its inputs
+    layer INTEGER REFERENCES layers(number) ON DELETE CASCADE,
+    used TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE releases (
+    app INTEGER NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    image TEXT NOT NULL REFERENCES images(id),
+    config TEXT NOT NULL,                       -- JSON; likewise the next three
+    processes TEXT NOT NULL,
+    ports TEXT NOT NULL,
+    mounts TEXT NOT NULL,
+    git_commit TEXT NOT NULL,
+    created TEXT NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    PRIMARY KEY (app, number)
+) WITHOUT ROWID;
+CREATE TABLE services (                         -- virtual addresses
+    address TEXT PRIMARY KEY,
+    app INTEGER NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    process TEXT NOT NULL,
+    UNIQUE (app, process)
+) WITHOUT ROWID;
+CREATE TABLE instances (
+    id TEXT PRIMARY KEY,                        -- the container's id
+    app INTEGER NOT NULL REFERENCES apps(id),
+    release INTEGER NOT NULL,
+    process TEXT NOT NULL,
+    position INTEGER NOT NULL,                  -- web.1 has 1
+    address TEXT NOT NULL,
+    port INTEGER,
+    state TEXT NOT NULL,
+    started TEXT NOT NULL,
+    restarts INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT ''             -- why it last ended by itself
+) WITHOUT ROWID;
+CREATE INDEX instances_by_app ON instances(app);
+CREATE TABLE ssh_keys (
+    fingerprint TEXT PRIMARY KEY,               -- SHA256:BASE64
+    name TEXT NOT NULL UNIQUE,
+    public_key TEXT NOT NULL,
+    admin INTEGER NOT NULL DEFAULT 0,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    who TEXT NOT NULL,
+    address TEXT NOT NULL,
+    app TEXT NOT NULL,
+    action TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION,)
