@@ -33,7 +33,7 @@ class AppName(str):
         if not (_APP.fullmatch(value) and len(value) <= 63 and ".." not in value and value[-1] not in ".-"):
             raise InvalidInput(
                 f"{shown(value)} is not an app name",
-                hint="Use 1 to 63 lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit.",
+                hint="Use 1 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit.",
             )
         return super().__new__(cls, value)
 

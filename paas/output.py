@@ -41,19 +41,19 @@ class StreamOutput:
     def __init__(self, stdout: int, stderr: int, *, quiet: bool = False) -> None:
         self._stdout = stdout
         self._stderr = stderr
-        self._quiet = quiet
+        self.quiet = quiet
         self._lock = threading.Lock()
 
     def heading(self, text: str) -> None:
-        if not self._quiet:
+        if not self.quiet:
             self._write(self._stdout, f"-----> {text}\n")
 
     def result(self, text: str) -> None:
-        if not self._quiet:
+        if not self.quiet:
             self._write(self._stdout, f"=====> {text}\n")
 
     def detail(self, text: str) -> None:
-        if not self._quiet:
+        if not self.quiet:
             self._write(self._stdout, "".join(f"       {part}\n" for part in text.splitlines() or [""]))
 
     def line(self, text: str) -> None:

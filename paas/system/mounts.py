@@ -20,7 +20,7 @@ from typing import TypeVar
 from paas.errors import SystemFailure
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
-MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 0x20, 0x1000, 0x4000, 0x40000, 0x80000
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 0x20, 0x1000, 0x4000, 0x40000, 0x100000
 MNT_DETACH = 2
 CLONE_FS = 0x200
 _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC, _AT_RECURSIVE = 1, os.O_CLOEXEC, 0x8000
@@ -74,6 +74,11 @@ def make_private(target: Path) -> None:
     _check(_libc.mount(None, os.fsencode(target), None, MS_PRIVATE | MS_REC, None), f"make {target} private")
 
 
+def make_shared(target: Path) -> None:
+    """Let mount events below `target`, which must be a mount point, reach the namespaces that have a copy of it."""
+    _check(_libc.mount(None, os.fsencode(target), None, MS_SHARED, None), f"make {target} shared")
+
+
 def idmapped(source: Path, target: Path, userns: int, *, read_only: bool = False) -> None:
     """Mount the directory `source` on `target` with its owners mapped through the user namespace `userns` (an fd)."""
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC
@@ -98,6 +103,11 @@ def mount_points(below: Path) -> list[Path]:
         if point == prefix or point.startswith(prefix + "/"):
             found.append(point)
     return [Path(point) for point in sorted(found, key=len, reverse=True)]
+
+
+def is_mount_point(path: Path) -> bool:
+    """Unlike os.path.ismount this knows bind mounts within one file system too."""
+    return path in mount_points(path)
 
 
 def unmount_below(directory: Path) -> None:

@@ -108,6 +108,7 @@ def start(
 
 PIPE = subprocess.PIPE
 Process = subprocess.Popen[bytes]
+TimeoutExpired = subprocess.TimeoutExpired
 
 
 def failure(done: Completed) -> SystemFailure:

@@ -1,0 +1,65 @@
+"""Opening paths below a root whose content is not trusted: symlinks are resolved as if the root were `/`.
+
+openat2(2) with RESOLVE_IN_ROOT does this in the kernel (Linux 5.6), without a race between check and use.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_OPENAT2 = 437
+_RESOLVE_IN_ROOT, _RESOLVE_NO_MAGICLINKS = 0x10, 0x02
+_EAGAIN_TRIES = 16
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+
+
+def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
+    """Open `path` below the directory descriptor `root` and return a descriptor. Raises OSError as open(2) does."""
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    name = os.fsencode(path)
+    for _ in range(_EAGAIN_TRIES):  # the kernel gives EAGAIN when something is renamed during the walk
+        opened = int(_libc.syscall(_OPENAT2, root, name, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))))
+        if opened >= 0:
+            return opened
+        number = ctypes.get_errno()
+        if number != 11:
+            break
+    raise OSError(number, os.strerror(number), path)
+
+
+def read_in_root(root: int, path: str, limit: int) -> bytes | None:
+    """The content of a regular file below `root`, at most `limit` bytes; None when there is none."""
+    try:
+        opened = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(opened, "rb") as file:
+        try:
+            return file.read(limit)
+        except OSError:
+            return None
+
+
+def make_directories(root: int, path: str, mode: int = 0o755) -> int:
+    """Open the directory `path` below `root`, making what is missing (owner root); returns a descriptor."""
+    directory = os.O_RDONLY | os.O_DIRECTORY
+    try:
+        return open_in_root(root, path or ".", directory)
+    except FileNotFoundError:
+        pass
+    parent, _, name = path.rstrip("/").rpartition("/")
+    above = make_directories(root, parent or "/", mode)
+    try:
+        try:
+            os.mkdir(name, mode, dir_fd=above)
+            os.chmod(name, mode, dir_fd=above)
+        except FileExistsError:
+            pass
+    finally:
+        os.close(above)
+    return open_in_root(root, path, directory)
