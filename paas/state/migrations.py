@@ -23,7 +23,7 @@ CREATE TABLE config (                           -- app 0: global
     value TEXT NOT NULL,
     PRIMARY KEY (app, key)
 ) WITHOUT ROWID;
-CREATE TABLE global_domains (hostname TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE global_domains (position INTEGER PRIMARY KEY, hostname TEXT NOT NULL UNIQUE);
 CREATE TABLE domains (
     hostname TEXT PRIMARY KEY,
     app INTEGER NOT NULL REFERENCES apps(id) ON DELETE CASCADE

@@ -1,0 +1,210 @@
+"""Queries about releases, instances and the virtual addresses of process types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from paas.errors import NotFound
+from paas.model import Instance, InstanceState, Mount, PortMap, Process, Release
+from paas.names import AppName, ProcessType
+from paas.state.apps import App
+from paas.state.database import Database, Row, now
+
+
+def next_number(db: Database, app: App) -> int:
+    row = db.one("SELECT coalesce(max(number), 0) + 1 AS n FROM releases WHERE app = ?", (app.id,))
+    assert row is not None
+    return int(row["n"])
+
+
+def insert(db: Database, app: App, release: Release) -> None:
+    """Record a release; it does not serve yet."""
+    db.execute(
+        "INSERT INTO releases (app, number, image, config, processes, ports, mounts, git_commit, created, who, why)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            app.id,
+            release.number,
+            release.image_id,
+            json.dumps(dict(release.config)),
+            json.dumps([[p.type, p.count, p.command] for p in release.processes]),
+            json.dumps([[p.scheme, p.host, p.container] for p in release.ports]),
+            json.dumps([[str(m.source), m.target, m.read_only] for m in release.mounts]),
+            release.commit,
+            release.created,
+            release.who,
+            release.why,
+        ),
+    )
+
+
+def set_current(db: Database, app: App, number: int) -> None:
+    db.execute("UPDATE apps SET release = ?, stopped = 0 WHERE id = ?", (number, app.id))
+
+
+def get(db: Database, app: App, number: int) -> Release:
+    row = db.one("SELECT * FROM releases WHERE app = ? AND number = ?", (app.id, number))
+    if row is None:
+        raise NotFound(f"App {app.name} has no release {number}")
+    return _release(app.name, row)
+
+
+def current(db: Database, app: App) -> Release | None:
+    """The release that serves, as the database has it now."""
+    row = db.one(
+        "SELECT releases.* FROM apps JOIN releases ON releases.app = apps.id AND releases.number = apps.release"
+        " WHERE apps.id = ?",
+        (app.id,),
+    )
+    return _release(app.name, row) if row else None
+
+
+def listing(db: Database, app: App) -> list[Release]:
+    """Newest first."""
+    rows = db.query("SELECT * FROM releases WHERE app = ? ORDER BY number DESC", (app.id,))
+    return [_release(app.name, row) for row in rows]
+
+
+def delete(db: Database, app: App, number: int) -> None:
+    db.execute("DELETE FROM releases WHERE app = ? AND number = ?", (app.id, number))
+
+
+def _release(name: AppName, row: Row) -> Release:
+    return Release(
+        app=name,
+        number=row["number"],
+        image_id=row["image"],
+        config=json.loads(row["config"]),
+        processes=tuple(
+            Process(ProcessType(kind), count, None if command is None else tuple(command))
+            for kind, count, command in json.loads(row["processes"])
+        ),
+        ports=tuple(PortMap(*entry) for entry in json.loads(row["ports"])),
+        mounts=tuple(Mount(Path(source), target, ro) for source, target, ro in json.loads(row["mounts"])),
+        commit=row["git_commit"],
+        created=row["created"],
+        who=row["who"],
+        why=row["why"],
+    )
+
+
+# -- instances ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """An instance with what only the scheduler needs."""
+
+    instance: Instance
+    app_id: int
+    started: str
+    restarts: int
+    reason: str
+
+
+_INSTANCES = "SELECT instances.*, apps.name FROM instances JOIN apps ON apps.id = instances.app"
+
+
+def insert_instance(db: Database, app: App, instance: Instance) -> None:
+    db.execute(
+        "INSERT INTO instances (id, app, release, process, position, address, port, state, started)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            instance.id,
+            app.id,
+            instance.release,
+            instance.process,
+            instance.index,
+            str(instance.address),
+            instance.port,
+            instance.state,
+            now(),
+        ),
+    )
+
+
+def instances(db: Database, app: App | None = None, states: Sequence[InstanceState] = ()) -> list[InstanceRow]:
+    """Instances of one app or of all, in the order web.1, web.2, worker.1; `states` narrows."""
+    rows = db.query(
+        f"{_INSTANCES} WHERE ? IS NULL OR app = ? ORDER BY apps.name, process, position",
+        (
+            app.id if app else None,
+            app.id if app else None,
+        ),
+    )
+    return [row for row in map(_instance, rows) if not states or row.instance.state in states]
+
+
+def instance(db: Database, id: str) -> InstanceRow | None:
+    row = db.one(f"{_INSTANCES} WHERE instances.id = ?", (id,))
+    return _instance(row) if row else None
+
+
+def set_instance_state(db: Database, id: str, state: InstanceState) -> None:
+    db.execute("UPDATE instances SET state = ? WHERE id = ?", (state, id))
+
+
+def carry_over(db: Database, ids: Iterable[str], release: int) -> None:
+    """Let instances that a new release leaves as they are belong to it."""
+    with db.transaction() as connection:
+        connection.executemany("UPDATE instances SET release = ? WHERE id = ?", [(release, id) for id in ids])
+
+
+def delete_instance(db: Database, id: str) -> None:
+    db.execute("DELETE FROM instances WHERE id = ?", (id,))
+
+
+def record_end(db: Database, id: str, state: InstanceState, restarts: int, reason: str) -> None:
+    db.execute("UPDATE instances SET state = ?, restarts = ?, reason = ? WHERE id = ?", (state, restarts, reason, id))
+
+
+def _instance(row: Row) -> InstanceRow:
+    value = Instance(
+        id=row["id"],
+        app=AppName(row["name"]),
+        release=row["release"],
+        process=ProcessType(row["process"]),
+        index=row["position"],
+        address=IPv4Address(row["address"]),
+        port=row["port"],
+        state=InstanceState(row["state"]),
+    )
+    return InstanceRow(value, row["app"], row["started"], row["restarts"], row["reason"])
+
+
+# -- virtual addresses --------------------------------------------------------------------------------------------
+
+
+def service_addresses(db: Database) -> dict[tuple[int, ProcessType], IPv4Address]:
+    """(app id, process type) -> virtual address."""
+    rows = db.query("SELECT app, process, address FROM services")
+    return {(row["app"], ProcessType(row["process"])): IPv4Address(row["address"]) for row in rows}
+
+
+def service_address(db: Database, app: App, process: ProcessType, candidates: Iterable[IPv4Address]) -> IPv4Address:
+    """The process type's virtual address; the first free one of `candidates` becomes it when it has none."""
+    with db.transaction() as connection:
+        row = connection.execute(
+            "SELECT address FROM services WHERE app = ? AND process = ?", (app.id, process)
+        ).fetchone()
+        if row is not None:
+            return IPv4Address(row["address"])
+        taken = {entry["address"] for entry in connection.execute("SELECT address FROM services")}
+        for address in candidates:
+            if str(address) not in taken:
+                connection.execute(
+                    "INSERT INTO services (address, app, process) VALUES (?, ?, ?)", (str(address), app.id, process)
+                )
+                return address
+    raise NotFound("All virtual addresses are in use", hint="Set service_network to a larger network.")
+
+
+def delete_unfinished(db: Database) -> None:
+    """Forget releases newer than the one that serves: an engine died before they did."""
+    db.execute(
+        "DELETE FROM releases WHERE number > coalesce((SELECT release FROM apps WHERE apps.id = releases.app), 0)"
+    )
