@@ -1,0 +1,1 @@
+"""Images: references, layers unpacked as overlayfs directories, configs, and base images made from packages."""

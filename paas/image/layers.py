@@ -1,0 +1,140 @@
+"""Layers on disk: `layers/NUMBER`, laid out as an overlayfs layer (whiteouts are 0/0 character devices)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from paas.model import Layer
+from paas.state import images
+from paas.state.database import Database
+from paas.system.files import ensure_directory, remove_tree, sync_directory
+
+_TEMPORARY = ".tmp-"
+_FEW = 64
+"""Up to so many files are synced one by one; more are synced with their whole file system."""
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDraft:
+    """A layer in the making; gone when the `with` block ends, unless it was committed meanwhile."""
+
+    directory: Path
+
+    @property
+    def upper(self) -> Path:
+        return self.directory / "upper"
+
+    @property
+    def work(self) -> Path:
+        return self.directory / "work"
+
+    def __enter__(self) -> LayerDraft:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        remove_tree(self.directory)
+
+
+class LayerFiles:
+    """The directory of layers. The database's rows are the truth; `recover` makes the directory agree."""
+
+    def __init__(self, db: Database, root: Path) -> None:
+        self._db = db
+        self._root = ensure_directory(root, mode=0o711)
+
+    def path(self, number: int) -> Path:
+        return self._root / str(number)
+
+    def draft(self) -> LayerDraft:
+        draft = LayerDraft(self._root / f"{_TEMPORARY}{secrets.token_hex(6)}")
+        draft.upper.mkdir(parents=True)
+        draft.upper.chmod(0o755)
+        draft.work.mkdir()
+        return draft
+
+    def commit(self, draft: LayerDraft, id: str, diff_id: str | None = None) -> Layer:
+        """Make the draft's upper directory a layer, durably; a layer with this id that exists already wins."""
+        known = images.layer_by_id(self._db, id)
+        if known is not None and self.path(known.number).is_dir():
+            return known
+        size, files = _measure(draft.upper)
+        _sync(draft.upper, files)
+        with self._db.transaction():
+            again = images.layer_by_id(self._db, id)
+            if again is not None:
+                if not self.path(again.number).is_dir():
+                    draft.upper.rename(self.path(again.number))
+                return again
+            layer = images.insert_layer(self._db, id, size, diff_id)
+            draft.upper.rename(self.path(layer.number))
+            sync_directory(self._root)
+            return layer
+
+    def remove(self, layer: Layer) -> None:
+        """The row first: a directory without a row is removed by `recover`, a row without one would be a hole."""
+        images.delete_layer(self._db, layer.number)
+        path = self.path(layer.number)
+        if path.exists():
+            doomed = self._root / f"{_TEMPORARY}{secrets.token_hex(6)}"
+            path.rename(doomed)
+            remove_tree(doomed)
+
+    def recover(self) -> list[Layer]:
+        """Remove what no row knows; returns the layers whose directory is missing."""
+        known = {str(layer.number): layer for layer in images.layers(self._db)}
+        present = {entry.name for entry in self._root.iterdir()}
+        for name in present - set(known) - {".empty"}:
+            remove_tree(self._root / name)
+        return [layer for name, layer in known.items() if name not in present]
+
+
+def _measure(top: Path) -> tuple[int, list[str]]:
+    """Bytes of all regular files, hard links once; and the paths of the first _FEW + 1 of them."""
+    size, files = 0, list[str]()
+    seen: set[int] = set()
+    for entry in _walk(top):
+        info = entry.stat(follow_symlinks=False)
+        if stat.S_ISREG(info.st_mode) and info.st_ino not in seen:
+            seen.add(info.st_ino)
+            size += info.st_size
+            if len(files) <= _FEW:
+                files.append(entry.path)
+    return size, files
+
+
+def _walk(top: Path | str) -> Iterator[os.DirEntry[str]]:
+    stack: list[Path | str] = [top]
+    while stack:
+        with os.scandir(stack.pop()) as entries:
+            for entry in entries:
+                yield entry
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(entry.path)
+
+
+def _sync(top: Path, files: list[str]) -> None:
+    if len(files) > _FEW:
+        descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if _libc.syncfs(descriptor) < 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
+        finally:
+            os.close(descriptor)
+        return
+    for path in files:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

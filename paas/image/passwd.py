@@ -1,0 +1,88 @@
+"""Users and groups as an image knows them: its own /etc/passwd and /etc/group, read without leaving its root."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.errors import InvalidInput
+from paas.names import shown
+from paas.system.inroot import read_in_root
+
+_LIMIT = 4 << 20
+_MAXIMUM = 65535
+"""Ids beyond it have no place in a container's user namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    """Supplementary groups."""
+    home: str
+
+
+def resolve_user(root: Path | int, spec: str) -> User:
+    """`name`, `uid`, `name:group`, `uid:gid` or nothing (root), as USER in a Dockerfile. Raises InvalidInput."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if isinstance(root, Path) else root
+    try:
+        return _resolve(descriptor, spec)
+    finally:
+        if isinstance(root, Path):
+            os.close(descriptor)
+
+
+def _resolve(root: int, spec: str) -> User:
+    name, colon, group = spec.partition(":")
+    uid, gid, home, login = _user(root, name or "0")
+    if colon and group:
+        return User(uid, _group(root, group), (), home)
+    groups = tuple(
+        int(fields[2])
+        for fields in _lines(root, "etc/group", 4)
+        if login and login in fields[3].split(",") and fields[2].isdigit()
+    )
+    return User(uid, gid, groups, home)
+
+
+def _user(root: int, name: str) -> tuple[int, int, str, str]:
+    number = _number(name)
+    for fields in _lines(root, "etc/passwd", 7):
+        if not (fields[2].isdigit() and fields[3].isdigit()):
+            continue
+        if fields[0] == name or (number is not None and int(fields[2]) == number):
+            return int(fields[2]), int(fields[3]), fields[5] or "/", fields[0]
+    if number is None:
+        raise InvalidInput(
+            f"The image has no user {shown(name)} in /etc/passwd", hint="Make it with RUN useradd first."
+        )
+    return number, 0, "/root" if number == 0 else "/", ""
+
+
+def _group(root: int, name: str) -> int:
+    number = _number(name)
+    if number is not None:
+        return number
+    for fields in _lines(root, "etc/group", 4):
+        if fields[0] == name and fields[2].isdigit():
+            return int(fields[2])
+    raise InvalidInput(f"The image has no group {shown(name)} in /etc/group", hint="Make it with RUN groupadd first.")
+
+
+def _number(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit()):
+        return None
+    if len(text) > 10 or int(text) > _MAXIMUM:
+        raise InvalidInput(f"{shown(text)} is no user or group id", hint=f"Ids go from 0 to {_MAXIMUM}.")
+    return int(text)
+
+
+def _lines(root: int, path: str, fields: int) -> Iterator[list[str]]:
+    content = read_in_root(root, path, _LIMIT) or b""
+    for line in content.decode("utf-8", "replace").splitlines():
+        parts = line.split(":")
+        if len(parts) >= fields:
+            yield parts

@@ -1,0 +1,234 @@
+"""Unpacking tar archives that nobody vouches for: layers, and what ADD extracts.
+
+Nothing is ever written outside of the root: parents are opened with openat2 below it, the last component never follows
+a symlink. Whiteouts are those of the OCI image specification (layer.md).
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import os
+import shutil
+import stat
+import tarfile
+from dataclasses import dataclass
+from typing import IO, cast
+
+from paas.errors import InvalidInput, SystemFailure
+from paas.names import shown
+from paas.system.inroot import make_directories, open_in_root
+
+_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
+_XATTR = "SCHILY.xattr."
+_CHUNK = 1 << 20
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_COMPRESSED = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`size` in bytes of content after decompression."""
+
+    size: int = 32 << 30
+    entries: int = 4_000_000
+
+
+def compression(head: bytes) -> str | None:
+    """The name of the compression that data beginning like this (6 bytes) has, by its magic number."""
+    return next((name for magic, name in _COMPRESSED if head.startswith(magic)), None)
+
+
+def decompressed(stream: IO[bytes], kind: str | None) -> IO[bytes]:
+    """A stream of the plain content."""
+    match kind:
+        case None:
+            return stream
+        case "gzip":
+            return cast(IO[bytes], gzip.GzipFile(fileobj=stream, mode="rb"))
+        case "bzip2":
+            return bz2.BZ2File(stream)
+        case "xz":
+            return lzma.LZMAFile(stream)
+    raise InvalidInput(f"{kind} archives cannot be read here", hint="Use gzip, bzip2 or xz.")
+
+
+def looks_like_tar(head: bytes) -> bool:
+    """Whether plain data whose first 512 bytes these are is a tar archive with entries."""
+    try:
+        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return False
+    return True
+
+
+def unpack(
+    stream: IO[bytes],
+    root: int,
+    destination: str = "/",
+    *,
+    whiteouts: bool = False,
+    time: int | None = None,
+    limits: Limits = Limits(),
+) -> None:
+    """Unpack a plain tar `stream` into `destination` below the directory descriptor `root`.
+
+    Owners, modes, times (unless `time`, in ns, is given), hard links, file capabilities and user xattrs are kept;
+    devices and sockets are left out. Raises InvalidInput for entries that lead outside and beyond the limits.
+    """
+    try:
+        with tarfile.open(fileobj=stream, mode="r|", errorlevel=1, errors="surrogateescape") as archive:
+            _Unpacker(archive, root, destination.rstrip("/"), whiteouts, time, limits).run()
+    except (tarfile.TarError, EOFError, lzma.LZMAError, gzip.BadGzipFile, UnicodeError) as error:
+        raise InvalidInput(f"The archive is damaged: {error}") from None
+    except OSError as error:
+        raise SystemFailure(f"The archive cannot be unpacked: {error.strerror or error}") from error
+
+
+class _Unpacker:
+    def __init__(
+        self, archive: tarfile.TarFile, root: int, destination: str, whiteouts: bool, time: int | None, limits: Limits
+    ) -> None:
+        self._archive = archive
+        self._root = root
+        self._destination = destination
+        self._whiteouts = whiteouts
+        self._time = time
+        self._limits = limits
+        self._written = 0
+        self._directories: list[tuple[str, int]] = []
+
+    def run(self) -> None:
+        for count, member in enumerate(self._archive, start=1):
+            if count > self._limits.entries:
+                raise InvalidInput(f"The archive has more than {self._limits.entries} entries")
+            path = self._path(member.name)
+            if path == "":
+                continue
+            parent, _, name = path.rpartition("/")
+            directory = make_directories(self._root, f"{self._destination}/{parent}")
+            try:
+                self._place(member, directory, name, path)
+            finally:
+                os.close(directory)
+        for path, time in reversed(self._directories):  # last, as their content changes their times
+            with contextlib.suppress(OSError):
+                opened = open_in_root(self._root, f"{self._destination}/{path}", _DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    os.utime(opened, ns=(time, time))
+                finally:
+                    os.close(opened)
+
+    def _path(self, name: str) -> str:
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if ".." in parts or any(len(os.fsencode(part)) > 255 for part in parts) or len(name) > 4096:
+            raise InvalidInput(f"The archive has an entry {shown(name)}, which leads outside or is too long")
+        return "/".join(parts)
+
+    def _place(self, member: tarfile.TarInfo, directory: int, name: str, path: str) -> None:
+        if self._whiteouts and name.startswith(_WHITEOUT):
+            self._white_out(directory, name)
+            return
+        if member.isdir():
+            self._make_directory(member, directory, name, path)
+            return
+        if member.ischr() or member.isblk():
+            return
+        _remove(directory, name)
+        if member.islnk():
+            self._link(member, directory, name)
+            return
+        if member.issym():
+            os.symlink(member.linkname, name, dir_fd=directory)
+        elif member.isfifo():
+            os.mkfifo(name, 0o600, dir_fd=directory)
+        elif member.isreg():
+            self._write(member, directory, name)
+        else:
+            raise InvalidInput(f"The archive has an entry {shown(member.name)} of an unknown type")
+        self._dress(member, directory, name)
+
+    def _make_directory(self, member: tarfile.TarInfo, directory: int, name: str, path: str) -> None:
+        try:
+            os.mkdir(name, 0o700, dir_fd=directory)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+                _remove(directory, name)
+                os.mkdir(name, 0o700, dir_fd=directory)
+        self._dress(member, directory, name)
+        self._directories.append((path, self._time_of(member)))
+
+    def _link(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
+        target = open_in_root(
+            self._root, f"{self._destination}/{self._path(member.linkname)}", os.O_PATH | os.O_NOFOLLOW
+        )
+        try:
+            if stat.S_ISDIR(os.fstat(target).st_mode):
+                raise InvalidInput(f"The archive has a hard link {shown(member.name)} to a directory")
+            os.link(f"/proc/self/fd/{target}", name, dst_dir_fd=directory, follow_symlinks=True)
+        finally:
+            os.close(target)
+
+    def _write(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
+        self._written += member.size
+        if self._written > self._limits.size:
+            raise InvalidInput(f"The archive's content is larger than {self._limits.size} bytes")
+        source = self._archive.extractfile(member)
+        assert source is not None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, 0o600, dir_fd=directory), "wb", buffering=0) as file:
+            shutil.copyfileobj(source, file, _CHUNK)
+            if os.fstat(file.fileno()).st_size != member.size:
+                raise InvalidInput("The archive ends in the middle of a file")
+
+    def _dress(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
+        if not (0 <= member.uid <= 0xFFFF_FFFE and 0 <= member.gid <= 0xFFFF_FFFE):
+            raise InvalidInput(f"The archive's entry {shown(member.name)} has an impossible owner")
+        os.chown(name, member.uid, member.gid, dir_fd=directory, follow_symlinks=False)
+        if not member.issym():
+            os.chmod(name, member.mode & 0o7777, dir_fd=directory)
+            self._set_xattrs(member, directory, name)
+        time = self._time_of(member)
+        os.utime(name, ns=(time, time), dir_fd=directory, follow_symlinks=False)
+
+    def _set_xattrs(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
+        for key, value in member.pax_headers.items():
+            xattr = key.removeprefix(_XATTR)
+            if xattr != key and (xattr == "security.capability" or xattr.startswith("user.")):
+                opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+                try:
+                    os.setxattr(opened, xattr, value.encode("utf-8", "surrogateescape"))
+                finally:
+                    os.close(opened)
+
+    def _time_of(self, member: tarfile.TarInfo) -> int:
+        return int(member.mtime * 1_000_000_000) if self._time is None else self._time
+
+    def _white_out(self, directory: int, name: str) -> None:
+        if name == _OPAQUE:
+            os.setxattr(f"/proc/self/fd/{directory}", "trusted.overlay.opaque", b"y")
+            return
+        hidden = name.removeprefix(_WHITEOUT)
+        if hidden in ("", ".", ".."):
+            raise InvalidInput(f"The archive has a whiteout {shown(name)}, which names no file")
+        _remove(directory, hidden)
+        os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=directory)
+
+
+def _remove(directory: int, name: str) -> None:
+    """Make room: the last entry of a name wins."""
+    try:
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        pass
+    except IsADirectoryError:
+        shutil.rmtree(name, dir_fd=directory)
+
+
+def peek(stream: IO[bytes], size: int = 512) -> tuple[bytes, IO[bytes]]:
+    """The first bytes of a stream, and a stream that still has them."""
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream, _CHUNK)  # type: ignore[type-var]
+    return buffered.peek(size)[:size], cast(IO[bytes], buffered)
