@@ -1,0 +1,1 @@
+"""The network: routed veth links, one nftables table, stable virtual addresses."""

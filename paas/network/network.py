@@ -1,0 +1,108 @@
+"""The network as a whole: what it is to do now, and changes to that as single transactions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from paas.errors import SystemFailure
+from paas.network import rules
+from paas.network.links import Links
+from paas.network.nft import Nft
+from paas.network.rules import Backend, Forward, Frame, NetworkState
+from paas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Network:
+    """Thread-safe. `setup` and `restore` come first."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._frame = Frame(
+            settings.nft_table,
+            settings.link_prefix,
+            settings.instance_network,
+            settings.service_network,
+            settings.proxy_port_range,
+        )
+        self._lock = threading.Lock()
+        self._nft = Nft()
+        self._links = Links(settings.link_prefix)
+        self._state = NetworkState()
+
+    def setup(self) -> None:
+        """Kernel settings and the route to virtual addresses. Raises SystemFailure where it cannot go on."""
+        _set_kernel("net/ipv4/ip_forward", "1")
+        # One virtual address takes one connection per source port: ports in TIME_WAIT must be used again.
+        _set_kernel("net/ipv4/tcp_tw_reuse", "1", needed=False)
+        self._links.route_locally(self._frame.service_network)
+
+    def restore(self, state: NetworkState) -> None:
+        """Replace the whole table by one that does this."""
+        with self._lock:
+            self._nft.run(rules.whole(self._frame, state))
+            self._state = state
+
+    def connect(self, netns: Path, link: str, address: IPv4Address) -> None:
+        """Give a network namespace (a file that pins it) the address, over a link with this name on the host."""
+        self._links.remove(link)
+        self._links.add(netns, link, address)
+
+    def disconnect(self, link: str) -> None:
+        """Remove a link; harmless when it is not there."""
+        self._links.remove(link)
+
+    def set_service(self, address: IPv4Address, ports: Mapping[int, Sequence[Backend]]) -> None:
+        """From now on new connections to the virtual address's ports go to these instances, in turn."""
+        with self._lock:
+            before = self._state.services.get(address, {})
+            commands = rules.set_service(self._frame, address, before, ports)
+            if commands:
+                self._nft.run(commands)
+            self._state = replace(self._state, services={**self._state.services, address: ports})
+
+    def remove_service(self, address: IPv4Address) -> None:
+        self.set_service(address, {})
+        with self._lock:
+            left = {known: ports for known, ports in self._state.services.items() if known != address}
+            self._state = replace(self._state, services=left)
+
+    def set_forwards(self, forwards: Sequence[Forward]) -> None:
+        """The host ports that lead straight to instances."""
+        with self._lock:
+            if list(forwards) != list(self._state.forwards):
+                self._nft.run(rules.set_forwards(self._frame, forwards))
+                self._state = replace(self._state, forwards=tuple(forwards))
+
+    def set_proxy(self, ports: Mapping[int, int]) -> None:
+        """Public port -> local port of the nginx that takes new connections."""
+        with self._lock:
+            if dict(ports) != dict(self._state.proxy):
+                self._nft.run(rules.set_proxy(self._frame, ports))
+                self._state = replace(self._state, proxy=dict(ports))
+
+    def teardown(self) -> None:
+        """Remove the table, the route and all links."""
+        with self._lock:
+            name = f"inet {self._frame.table}"
+            self._nft.run(f"add table {name}\ndelete table {name}")
+        for link in self._links.names():
+            self._links.remove(link)
+        self._links.unroute(self._frame.service_network)
+
+
+def _set_kernel(path: str, value: str, *, needed: bool = True) -> None:
+    file = Path("/proc/sys", path)
+    try:
+        if file.read_text().strip() != value:
+            file.write_text(value)
+    except OSError as error:
+        message = f"{path.replace('/', '.')} cannot be set to {value}: {error.strerror}"
+        if needed:
+            raise SystemFailure(message) from error
+        log.warning("%s", message)

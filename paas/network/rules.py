@@ -1,0 +1,174 @@
+"""The one table: whole from the wanted state, or changed piece by piece. Text in, text out.
+
+    services    virtual address . port   -> a chain that spreads new connections over the instances
+    forwards    host port                -> address . port of an instance
+    proxy       public port              -> the local port of the nginx that is current
+
+Maps and sets keep the cost of a packet the same however many apps there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Literal
+
+Backend = tuple[IPv4Address, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    protocol: Literal["tcp", "udp"]
+    host_port: int
+    address: IPv4Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkState:
+    """What the table is to do."""
+
+    services: Mapping[IPv4Address, Mapping[int, Sequence[Backend]]] = field(default_factory=dict)
+    forwards: Sequence[Forward] = ()
+    proxy: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What does not change while the engine runs."""
+
+    table: str
+    link_prefix: str
+    instance_network: str
+    service_network: str
+    proxy_ports: tuple[int, int]
+
+
+def whole(frame: Frame, state: NetworkState) -> str:
+    """Replace the table, in one transaction: no packet sees a gap."""
+    name = f"inet {frame.table}"
+    parts = [f"add table {name}", f"delete table {name}", _skeleton(frame)]
+    for address, ports in state.services.items():
+        parts.append(set_service(frame, address, {}, ports))
+    parts.append(set_forwards(frame, state.forwards))
+    parts.append(set_proxy(frame, state.proxy))
+    return "\n".join(parts)
+
+
+def set_service(
+    frame: Frame,
+    address: IPv4Address,
+    before: Mapping[int, Sequence[Backend]],
+    after: Mapping[int, Sequence[Backend]],
+) -> str:
+    """Point new connections to a virtual address at other instances. A port without any refuses connections."""
+    name, lines = f"inet {frame.table}", list[str]()
+    for port in sorted({*before, *after}):
+        chain, key = f"s_{address}_{port}".replace(".", "_"), f"{address} . {port}"
+        old, new = before.get(port) or (), after.get(port) or ()
+        if new:
+            lines += [f"add chain {name} {chain}", f"flush chain {name} {chain}"]
+            lines.append(f"add rule {name} {chain} {_spread(new)}")
+            if not old:
+                lines.append(f"add element {name} services {{ {key} : goto {chain} }}")
+        elif old:
+            lines.append(f"delete element {name} services {{ {key} : goto {chain} }}")
+            lines += [f"flush chain {name} {chain}", f"delete chain {name} {chain}"]
+    return "\n".join(lines)
+
+
+def set_forwards(frame: Frame, forwards: Sequence[Forward]) -> str:
+    name = f"inet {frame.table}"
+    lines = [f"flush map {name} forwards"]
+    if forwards:
+        entries = ", ".join(f"{f.protocol} . {f.host_port} : {f.address} . {f.port}" for f in forwards)
+        lines.append(f"add element {name} forwards {{ {entries} }}")
+    return "\n".join(lines)
+
+
+def set_proxy(frame: Frame, ports: Mapping[int, int]) -> str:
+    name = f"inet {frame.table}"
+    lines = [f"flush map {name} proxy"]
+    if ports:
+        entries = ", ".join(f"{public} : {local}" for public, local in sorted(ports.items()))
+        lines.append(f"add element {name} proxy {{ {entries} }}")
+    return "\n".join(lines)
+
+
+def _spread(backends: Sequence[Backend]) -> str:
+    if len(backends) == 1:
+        address, port = backends[0]
+        return f"meta l4proto tcp dnat ip to {address}:{port}"
+    entries = ", ".join(f"{i} : {address} . {port}" for i, (address, port) in enumerate(backends))
+    return f"meta l4proto tcp dnat ip to numgen inc mod {len(backends)} map {{ {entries} }}"
+
+
+def _skeleton(frame: Frame) -> str:
+    ours = f'"{frame.link_prefix}*"'
+    low, high = frame.proxy_ports
+    return f"""
+table inet {frame.table} {{
+    map services {{
+        type ipv4_addr . inet_service : verdict
+    }}
+    map forwards {{
+        type inet_proto . inet_service : ipv4_addr . inet_service
+    }}
+    map proxy {{
+        type inet_service : inet_service
+    }}
+
+    chain to_services {{
+        ip daddr . tcp dport vmap @services
+    }}
+    chain to_host {{
+        tcp dport {low}-{high} return
+        dnat ip to meta l4proto . th dport map @forwards
+        meta l4proto tcp redirect to :tcp dport map @proxy
+    }}
+
+    chain prerouting {{
+        type nat hook prerouting priority dstnat; policy accept;
+        iifname {ours} ip daddr {frame.service_network} return
+        fib daddr type local goto to_host
+    }}
+    chain output {{
+        type nat hook output priority -100; policy accept;
+        ip daddr {frame.service_network} goto to_services
+        fib daddr type local goto to_host
+    }}
+    chain postrouting {{
+        type nat hook postrouting priority srcnat; policy accept;
+        oifname {ours} ip saddr 127.0.0.0/8 masquerade
+        oifname {ours} ip saddr {frame.instance_network} ct status dnat masquerade
+        ip saddr {frame.instance_network} oifname != {ours} masquerade
+    }}
+
+    chain input {{
+        type filter hook input priority filter; policy accept;
+        ct state established,related accept
+        ip daddr {frame.service_network} meta l4proto tcp reject with tcp reset
+        iifname != "lo" tcp dport {low}-{high} ct status & dnat == 0 drop
+        iifname {ours} goto from_containers
+    }}
+    chain from_containers {{
+        ct status dnat accept
+        icmp type echo-request accept
+        icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+        meta l4proto tcp reject with tcp reset
+        drop
+    }}
+    chain forward {{
+        type filter hook forward priority filter; policy accept;
+        iifname != {ours} oifname != {ours} return
+        ct state established,related accept
+        iifname {ours} ip daddr 169.254.0.0/16 drop
+        iifname {ours} oifname {ours} ct status dnat accept
+        iifname {ours} oifname {ours} drop
+        iifname {ours} ip saddr != {frame.instance_network} drop
+        iifname {ours} accept
+        ct status dnat accept
+        drop
+    }}
+}}"""
