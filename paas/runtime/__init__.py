@@ -1,0 +1,1 @@
+"""Containers: namespaces made ahead, root file systems, OCI bundles, conmon and crun."""

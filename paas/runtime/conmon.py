@@ -1,0 +1,114 @@
+"""conmon: one small process per container that keeps its output, terminal and exit status. See conmon(8)."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.errors import SystemFailure
+from paas.system import run as system
+
+LOG_LIMIT = 10 << 20
+"""Bytes of log kept per container."""
+CRUN = "/usr/bin/crun"
+_RUNTIME_OPTIONS = ("--cgroup-manager=cgroupfs",)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Directories below the run directory that conmon and crun keep their files in."""
+
+    run: Path
+
+    @property
+    def crun(self) -> Path:
+        return self.run / "crun"
+
+    @property
+    def exits(self) -> Path:
+        """A file for each container that has ended, named by its id, with its exit status."""
+        return self.run / "exits"
+
+    @property
+    def sockets(self) -> Path:
+        return self.run / "sockets"
+
+    @property
+    def persist(self) -> Path:
+        return self.run / "persist"
+
+
+def crun(places: Places, *words: str) -> tuple[str, ...]:
+    return (CRUN, "--root", str(places.crun), *_RUNTIME_OPTIONS, *words)
+
+
+def argv(places: Places, id: str, bundle: Path, log: Path, *, terminal: bool, passthrough: bool) -> tuple[str, ...]:
+    """`conmon` that creates (does not start) a container."""
+    logging = (
+        ("--log-path", "passthrough")
+        if passthrough
+        else ("--log-path", f"k8s-file:{log}", "--log-size-max", str(LOG_LIMIT))
+    )
+    return (
+        "conmon",
+        "--api-version", "1",
+        "--cid", id,
+        "--cuuid", id,
+        "--name", id,
+        "--runtime", CRUN,
+        "--bundle", str(bundle),
+        "--container-pidfile", str(bundle / "pid"),
+        "--exit-dir", str(places.exits),
+        "--persist-dir", str(places.persist / id),
+        "--socket-dir-path", str(places.sockets),
+        "--log-level", "error",
+        *logging,
+        *(("--terminal", "--stdin") if terminal else ()),
+        *(part for option in ("--root", str(places.crun), *_RUNTIME_OPTIONS) for part in ("--runtime-arg", option)),
+    )  # fmt: skip
+
+
+def create(command: tuple[str, ...], stdio: tuple[int, int, int] | None, cwd: Path) -> int:
+    """Run conmon until the container is created; returns the pid of its first process. Raises SystemFailure.
+
+    conmon reports over the descriptor in _OCI_SYNCPIPE: a JSON object with the pid, or -1 and the runtime's message.
+    """
+    read, write = os.pipe()
+    try:
+        stdin, stdout, stderr = stdio or (None, None, None)
+        process = system.start(
+            command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env={"_OCI_SYNCPIPE": str(write)},
+            pass_fds=[write],
+            cwd=cwd,
+            new_session=True,
+        )
+        os.close(write)
+        write = -1
+        process.wait(timeout=60)  # the first process; the one that stays is its child
+        report = b""
+        while piece := os.read(read, 65536):
+            report += piece
+            if report.endswith(b"\n"):
+                break
+    finally:
+        os.close(read)
+        if write >= 0:
+            os.close(write)
+    return _pid(report)
+
+
+def _pid(report: bytes) -> int:
+    try:
+        value = json.loads(report)
+        pid = int(value.get("pid", value.get("data", -1)))
+    except (ValueError, AttributeError):
+        raise SystemFailure(f"conmon ended without a report ({report[:200]!r})") from None
+    if pid <= 0:
+        raise SystemFailure(f"The container cannot be created: {str(value.get('message', '')).strip() or 'no reason'}")
+    return pid

@@ -1,0 +1,142 @@
+"""Container logs as conmon writes them: `TIME STREAM P|F TEXT` lines (the CRI log format)."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_BLOCK = 64 << 10
+_LONGEST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    time: str
+    stream: str
+    text: str
+
+
+class _Parser:
+    """Joins the parts (P) of a long line until its end (F)."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, str] = {}
+
+    def feed(self, raw: bytes) -> Line | None:
+        fields = raw.decode("utf-8", "replace").rstrip("\n").split(" ", 3)
+        if len(fields) < 3:
+            return None
+        time, stream, tag = fields[:3]
+        text = self._parts.pop(stream, "") + (fields[3] if len(fields) == 4 else "")
+        if tag == "P" and len(text) < _LONGEST:
+            self._parts[stream] = text
+            return None
+        return Line(time, stream, text)
+
+
+def tail(path: Path, count: int) -> list[Line]:
+    """The last `count` lines, oldest first; none when there is no log."""
+    lines: deque[Line] = deque(maxlen=count)
+    parser = _Parser()
+    try:
+        with path.open("rb") as file:
+            _seek_back(file, count * 4 + 64)
+            for raw in file:
+                if (line := parser.feed(raw)) is not None:
+                    lines.append(line)
+    except FileNotFoundError:
+        pass
+    return list(lines)
+
+
+def _seek_back(file: IO[bytes], lines: int) -> None:
+    """Go to the beginning of a line at least so many lines before the end, reading backwards in blocks."""
+    file.seek(0, 2)
+    position, seen = file.tell(), 0
+    while position > 0 and seen <= lines:
+        step = min(_BLOCK, position)
+        position -= step
+        file.seek(position)
+        seen += file.read(step).count(b"\n")
+    file.seek(position)
+    if position > 0:
+        file.readline()
+
+
+def merge(logs: Mapping[Path, Sequence[Line]], count: int) -> list[tuple[Path, Line]]:
+    """Lines of several logs in the order of their times, the last `count` of them."""
+    streams = [[(line.time, path, line) for line in lines] for path, lines in logs.items()]
+    merged = [(path, line) for _, path, line in heapq.merge(*streams, key=lambda item: item[0])]
+    return merged[-count:] if count else []
+
+
+def follow(paths: Sequence[Path], stop: threading.Event) -> Iterator[tuple[Path, Line]]:
+    """Lines as they are written from now on, until `stop` is set or every log is gone. Rotation is followed."""
+    followed = {path: _Followed(path) for path in paths}
+    pause = 0.02
+    try:
+        while followed and not stop.is_set():
+            found = False
+            for path, log in list(followed.items()):
+                for line in log.read():
+                    found = True
+                    yield path, line
+                if log.gone:
+                    log.close()
+                    del followed[path]
+            pause = 0.02 if found else min(pause * 1.5, 0.25)
+            if not found:
+                stop.wait(pause)
+    finally:
+        for log in followed.values():
+            log.close()
+
+
+class _Followed:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._parser = _Parser()
+        self._file: IO[bytes] | None = None
+        self._rest = b""
+        self.gone = False
+        self._open(at_end=True)
+
+    def _open(self, *, at_end: bool) -> None:
+        try:
+            self._file = self._path.open("rb")
+        except FileNotFoundError:
+            self.gone = True
+            return
+        if at_end:
+            self._file.seek(0, 2)
+
+    def read(self) -> list[Line]:
+        if self._file is None:
+            return []
+        data = self._rest + self._file.read(_BLOCK * 16)
+        whole, _, self._rest = data.rpartition(b"\n")
+        lines = [line for raw in whole.split(b"\n") if raw and (line := self._parser.feed(raw)) is not None]
+        if not lines:
+            self._check_rotation()
+        return lines
+
+    def _check_rotation(self) -> None:
+        assert self._file is not None
+        try:
+            info = self._path.stat()
+        except FileNotFoundError:
+            self.gone = True
+            return
+        if info.st_size < self._file.tell():
+            self._file.close()
+            self._rest = b""
+            self._open(at_end=False)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()

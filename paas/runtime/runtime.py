@@ -1,0 +1,414 @@
+"""The runtime: containers from a spec to their end. A container outlives the engine and is found again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import select
+import signal as signals
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from paas.errors import Conflict, NotFound, PaasError, SystemFailure
+from paas.paths import Paths
+from paas.runtime import cgroups, conmon, oci
+from paas.runtime.bundle import Bundle
+from paas.runtime.exec import ExecSession, start_exec
+from paas.runtime.sandbox import Sandbox
+from paas.runtime.seccomp import CompiledProfile
+from paas.runtime.spec import ContainerSpec
+from paas.settings import Settings
+from paas.system import run as system
+from paas.system.files import ensure_directory, remove_tree
+from paas.system.inroot import open_in_root
+
+log = logging.getLogger(__name__)
+
+_EXIT_FILE_PATIENCE = 2.0
+"""Seconds to wait for conmon's note after a process is gone; conmon itself may have been killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`exit_code` as a shell would give it (128 + signal); None while running, and when nobody could note it."""
+
+    running: bool
+    exit_code: int | None = None
+    oom: bool = False
+
+
+class Runtime:
+    """Thread-safe as long as one container is not created or removed twice at once."""
+
+    def __init__(self, settings: Settings, paths: Paths) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._places = conmon.Places(paths.run)
+        self._namespace = cgroups.RuntimeNamespace(paths.run)
+        self._watcher = _Watcher()
+        self._seccomp = CompiledProfile(paths.run, oci.CAPABILITIES)
+
+    def prepare(self) -> None:
+        """Make what all containers share. Called once, before anything is mounted below the run directory."""
+        self._namespace.prepare()
+        for directory in (self._places.crun, self._places.exits, self._places.sockets, self._places.persist):
+            ensure_directory(directory, mode=0o700)
+        ensure_directory(self._paths.bundles, mode=0o711)
+        ensure_directory(self._paths.containers, mode=0o711)
+
+    def on_exit(self, callback: Callable[[str], None]) -> None:
+        """`callback(id)` is called, on a thread of ours, when a watched container's process is gone."""
+        self._watcher.callback = callback
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def create(self, spec: ContainerSpec, sandbox: Sandbox, *, stdio: tuple[int, int, int] | None = None) -> None:
+        """Make a container; nothing of the image runs yet. With `stdio` its streams are these, else its log's.
+
+        Raises InvalidInput for what the image or spec got wrong, SystemFailure for what the host refuses. Call
+        `remove` after an error.
+        """
+        home = self._home(spec.id)
+        ensure_directory(home, mode=0o700)
+        data = ensure_directory(home / "data", mode=0o711)
+        for name in ("upper", "work"):
+            ensure_directory(data / name)
+        _write_private(home / "spec.json", json.dumps(_without_secrets(spec)))
+        bundle = self._bundle(spec.id)
+        bundle.make(spec, sandbox, self._paths.layers, data, self._cgroup(spec.id), self._seccomp)
+        command = conmon.argv(
+            self._places,
+            spec.id,
+            bundle.directory,
+            self.log_path(spec.id),
+            terminal=spec.terminal,
+            passthrough=stdio is not None,
+        )
+        ensure_directory(self._places.persist / spec.id, mode=0o700)  # conmon dies without a word where it is missing
+        pid = conmon.create((*self._namespace.prefix, *command), stdio, bundle.directory)
+        self._seccomp.keep(self._places.crun / spec.id / "seccomp.bpf")
+        (bundle.directory / "started").write_text(f"{pid} {_start_time(pid)}")
+
+    def start(self, id: str) -> None:
+        """Let a created container's process run, and watch it."""
+        system.run((*self._namespace.prefix, *conmon.crun(self._places, "start", id)))
+        self.watch(id)
+
+    def watch(self, id: str) -> None:
+        """Have `on_exit` told when this container's process is gone; at once when it is gone already."""
+        self._watcher.add(id, self.pid(id))
+
+    def stop(self, id: str, *, grace: float) -> None:
+        """The container's stop signal, up to `grace` seconds, then SIGKILL. Returns when its process is gone."""
+        if self.pid(id) is None:
+            return
+        if grace > 0:
+            self.signal(id, str(self.spec(id).get("stop_signal") or "SIGTERM"))
+            if self.wait(id, timeout=grace) is not None:
+                return
+        self.signal(id, "SIGKILL")
+        self.wait(id, timeout=10)
+
+    def signal(self, id: str, name: str) -> None:
+        """Send a signal to the container's first process; nothing happens when it is gone."""
+        pid = self.pid(id)
+        number = _signal_number(name)
+        if pid is not None:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def wait(self, id: str, timeout: float) -> int | None:
+        """The exit status once the container has ended; None when it runs on after `timeout` seconds."""
+        pid = self.pid(id)
+        if pid is not None and not _gone_within(pid, timeout):
+            return None
+        code = self.status(id).exit_code
+        return 255 if code is None else code
+
+    def remove(self, id: str) -> None:
+        """Kill a container and remove all that belongs to it; harmless when there is nothing."""
+        self._watcher.discard(id)
+        bundle = self._bundle(id)
+        if bundle.directory.exists():
+            system.run((*self._namespace.prefix, *conmon.crun(self._places, "delete", "--force", id)), check=False)
+            pid = self.pid(id)
+            if pid is not None:
+                os.kill(pid, signals.SIGKILL)
+                _gone_within(pid, 10)
+        bundle.remove()
+        for path in (self._places.persist / id, self._places.sockets / id, self._places.exits / id, self._home(id)):
+            remove_tree(path)
+        cgroups.remove(self._cgroup(id))
+
+    # -- what is known --------------------------------------------------------------------------------------------
+
+    def ids(self) -> set[str]:
+        """Containers of which anything is on disk."""
+        return {entry.name for folder in (self._paths.containers, self._paths.bundles) for entry in folder.iterdir()}
+
+    def spec(self, id: str) -> dict[str, Any]:
+        """What a container was made from, without its environment. Raises NotFound."""
+        try:
+            value: dict[str, Any] = json.loads((self._home(id) / "spec.json").read_text())
+        except (OSError, ValueError):
+            raise NotFound(f"There is no container {id[:12]}") from None
+        return value
+
+    def pid(self, id: str) -> int | None:
+        """The container's first process, seen from the host; None when it is gone."""
+        try:
+            pid, started = map(int, (self._bundle(id).directory / "started").read_text().split())
+        except (OSError, ValueError):
+            return None
+        return pid if _start_time(pid) == started else None
+
+    def status(self, id: str) -> Status:
+        if self.pid(id) is not None:
+            return Status(running=True)
+        oom = cgroups.oom_kills(self._cgroup(id)) > 0
+        deadline = time.monotonic() + _EXIT_FILE_PATIENCE
+        note = self._places.exits / id
+        while self._bundle(id).directory.exists():
+            try:
+                return Status(running=False, exit_code=int(note.read_text()), oom=oom)
+            except (OSError, ValueError):
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.005)
+        return Status(running=False, oom=oom)
+
+    def log_path(self, id: str) -> Path:
+        return self._home(id) / "log"
+
+    # -- terminals ------------------------------------------------------------------------------------------------
+
+    def attach(self, id: str) -> socket.socket:
+        """conmon's end of the container's terminal: a SOCK_SEQPACKET socket; output has one byte in front."""
+        path = self._places.sockets / id / "attach"
+        found = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        directory = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
+        try:
+            found.connect(f"/proc/self/fd/{directory}/attach")  # the whole path may exceed a socket address
+        except OSError as error:
+            found.close()
+            raise Conflict(f"Container {id[:12]} cannot be attached to: {error.strerror}") from None
+        finally:
+            os.close(directory)
+        return found
+
+    def resize(self, id: str, rows: int, columns: int) -> None:
+        """Tell the container's terminal its size."""
+        try:
+            control = os.open(self._bundle(id).directory / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return  # ended meanwhile
+        try:
+            os.write(control, f"1 {rows} {columns}\n".encode())
+        finally:
+            os.close(control)
+
+    def exec(
+        self,
+        id: str,
+        arguments: Sequence[str],
+        *,
+        terminal: bool,
+        stdio: tuple[int, int, int],
+        env: Mapping[str, str],
+    ) -> ExecSession:
+        """Run another process in a running container, as its own user and with its environment. Raises Conflict."""
+        if self.pid(id) is None:
+            raise Conflict(f"Container {id[:12]} is not running")
+        process = dict(self._bundle(id).config()["process"])  # type: ignore[call-overload]
+        process |= {"args": list(arguments), "terminal": terminal}
+        process["env"] = [*process["env"], *(f"{key}={value}" for key, value in env.items())]
+        prefix = (*self._namespace.prefix, *conmon.crun(self._places, "exec"))
+        return start_exec(prefix, id, process, self._bundle(id).directory, stdio if not terminal else None)
+
+    # -- build steps ----------------------------------------------------------------------------------------------
+
+    def run_step(
+        self,
+        spec: ContainerSpec,
+        sandbox: Sandbox,
+        data: Path,
+        output: int,
+        *,
+        timeout: float,
+        cancelled: Callable[[], bool],
+    ) -> Status:
+        """Run a build step to its end on top of `spec.layers`; what it changes is left in `data`/upper.
+
+        Standard output and error go to the descriptor `output`. Raises Conflict when it takes longer than `timeout`
+        seconds; when `cancelled` says yes it is killed and its status returned.
+        """
+        bundle = Bundle(self._paths.bundles / spec.id)
+        delete = (*self._namespace.prefix, *conmon.crun(self._places, "delete", "--force", spec.id))
+        process: system.Process | None = None
+        try:
+            cgroup = self._cgroup(spec.id)
+            made = bundle.make(spec, sandbox, self._paths.layers, data, cgroup, self._seccomp, volatile=True)
+            command = conmon.crun(self._places, "run", "--bundle", str(bundle.directory), spec.id)
+            process = system.start((*self._namespace.prefix, *command), stdout=output, stderr=output, new_session=True)
+            deadline = time.monotonic() + timeout
+            oom = False
+            while not _gone_within(process.pid, 0.2):
+                oom = oom or cgroups.oom_kills(cgroup) > 0
+                if cancelled():
+                    break
+                if time.monotonic() > deadline:
+                    raise Conflict(f"The step took longer than {timeout:.0f} seconds")
+            status = process.poll()
+            code = None if status is None else (128 - status if status < 0 else status)
+            bundle.remove()
+            _remove_empty(data / "upper", made)
+            return Status(running=False, exit_code=code, oom=oom or code == 128 + signals.SIGKILL)
+        finally:
+            if process is not None and process.poll() is None:
+                system.run(delete, check=False)
+                process.kill()
+                process.wait(timeout=10)
+            bundle.remove()
+            cgroups.remove(self._cgroup(spec.id))
+
+    def new_id(self) -> str:
+        return secrets.token_hex(32)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _home(self, id: str) -> Path:
+        return self._paths.containers / id
+
+    def _bundle(self, id: str) -> Bundle:
+        return Bundle(self._paths.bundles / id)
+
+    def _cgroup(self, id: str) -> str:
+        return f"{self._settings.cgroup}/{id}"
+
+
+class _Watcher:
+    """One thread that waits for the processes of all watched containers."""
+
+    def __init__(self) -> None:
+        self.callback: Callable[[str], None] = lambda id: None
+        self._lock = threading.Lock()
+        self._epoll = select.epoll()
+        self._watched: dict[int, str] = {}
+        threading.Thread(target=self._run, name="watcher", daemon=True).start()
+
+    def add(self, id: str, pid: int | None) -> None:
+        try:
+            if pid is None:
+                raise ProcessLookupError
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            threading.Thread(target=self._tell, args=(id,), daemon=True).start()
+            return
+        with self._lock:
+            self._watched[descriptor] = id
+            self._epoll.register(descriptor, select.EPOLLIN)
+
+    def discard(self, id: str) -> None:
+        with self._lock:
+            for descriptor in [fd for fd, watched in self._watched.items() if watched == id]:
+                self._forget(descriptor)
+
+    def _run(self) -> None:
+        while True:
+            for descriptor, _ in self._epoll.poll():
+                with self._lock:
+                    id = self._watched.get(descriptor)
+                    if id is None:
+                        continue
+                    self._forget(descriptor)
+                threading.Thread(target=self._tell, args=(id,), name="container end", daemon=True).start()
+
+    def _forget(self, descriptor: int) -> None:
+        self._epoll.unregister(descriptor)
+        del self._watched[descriptor]
+        os.close(descriptor)
+
+    def _tell(self, id: str) -> None:
+        try:
+            self.callback(id)
+        except PaasError as error:
+            log.error("after the end of container %s: %s", id[:12], error.message)
+
+
+def _remove_empty(upper: Path, made: Sequence[str]) -> None:
+    """Take what was made to be mounted over out of a layer again, where the step left it as it was."""
+    root = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path in made:
+            parent, _, name = path.rpartition("/")
+            try:
+                directory = open_in_root(root, parent or "/", os.O_RDONLY | os.O_DIRECTORY)
+            except OSError:
+                continue
+            try:
+                info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                if stat.S_ISREG(info.st_mode) and info.st_size == 0:
+                    os.unlink(name, dir_fd=directory)
+            except OSError:
+                pass
+            finally:
+                os.close(directory)
+    finally:
+        os.close(root)
+
+
+def _gone_within(pid: int, seconds: float) -> bool:
+    """Whether a process (ours or not) has ended within so many seconds."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+    finally:
+        os.close(descriptor)
+
+
+def _start_time(pid: int) -> int | None:
+    """When a process began, in clock ticks since boot: with its pid it names a process for good. See proc(5)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in ("Z", "X") else int(fields[19])
+
+
+def _signal_number(name: str) -> int:
+    text = name.upper()
+    if text.isdigit() and 1 <= int(text) <= 64:
+        return int(text)
+    try:
+        return signals.Signals["SIG" + text.removeprefix("SIG")]
+    except KeyError:
+        raise SystemFailure(f"{name!r} is not a signal") from None
+
+
+def _without_secrets(spec: ContainerSpec) -> dict[str, Any]:
+    value = asdict(spec)
+    del value["env"]
+    value["mounts"] = [str(mount) for mount in spec.mounts]
+    return value
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
