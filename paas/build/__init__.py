@@ -1,0 +1,1 @@
+"""From a source tree with a Dockerfile to an image."""

@@ -1,0 +1,1 @@
+"""Carrying instructions out: those that only change the config, COPY and ADD, RUN."""
