@@ -1,0 +1,135 @@
+"""nginx processes: one master for each generation of the configuration."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from paas.errors import SystemFailure
+from paas.system import run as system
+
+NGINX = "/usr/sbin/nginx"
+
+
+class Generation:
+    """One nginx with its own configuration, in a directory of its own named `gN`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.number = int(directory.name.removeprefix("g"))
+
+    def start(self, error_log: Path) -> None:
+        """Start it; when this returns it accepts connections. Raises SystemFailure with nginx's own message."""
+        done = system.run(
+            [NGINX, "-q", "-p", str(self.directory), "-e", str(error_log), "-c", str(self._config)], check=False
+        )
+        if done.status != 0:
+            lines = [line for line in done.error.splitlines() if "[emerg]" in line] or done.error.splitlines()[-3:]
+            said = " ".join(lines).replace(str(self.directory) + "/", "").replace("nginx: ", "")
+            raise SystemFailure(f"nginx refuses its configuration: {said}")
+
+    @property
+    def pid(self) -> int | None:
+        """The master's, None when it is gone."""
+        try:
+            pid = int((self.directory / "pid").read_text())
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return None
+        return pid if str(self._config).encode() in words else None
+
+    def quit(self) -> None:
+        """Accept nothing more, finish what is open, end. Also workers whose master was killed are told."""
+        pid = self.pid
+        for target in [pid] if pid is not None else self.orphans():
+            _signal(target, signal.SIGQUIT)
+
+    def kill(self) -> None:
+        """End at once."""
+        pid = self.pid
+        for target in [pid] if pid is not None else self.orphans():
+            _signal(target, signal.SIGTERM)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the master has ended within so many seconds."""
+        pid = self.pid
+        if pid is None:
+            return True
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return True
+        try:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            return bool(poll.poll(seconds * 1000))
+        finally:
+            os.close(descriptor)
+
+    def orphans(self) -> list[int]:
+        """Workers that live on although their master is gone: they run in the session it began."""
+        try:
+            session = int((self.directory / "pid").read_text())
+        except (OSError, ValueError):
+            return []
+        return [pid for pid, sid in _nginx_processes() if sid == session]
+
+    @property
+    def _config(self) -> Path:
+        return self.directory / "nginx.conf"
+
+
+def _nginx_processes() -> Iterator[tuple[int, int]]:
+    """(pid, session) of every nginx process."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                name, _, rest = (entry / "stat").read_text().partition(" (")[2].partition(") ")
+            except OSError:
+                continue
+            if name == "nginx":
+                yield int(entry.name), int(rest.split()[3])
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def connections(ports: set[int]) -> int:
+    """Connections on local TCP ports of this host that are not over yet."""
+    count = 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] in ("01", "03", "04", "08") and int(fields[1].rpartition(":")[2], 16) in ports:
+                count += 1
+    return count
+
+
+def free_ports(count: int, low: int, high: int, after: int) -> list[int]:
+    """Ports nobody has, beginning after the one given last, so that a new nginx never takes an old one's."""
+    found: list[int] = []
+    size = high - low + 1
+    for offset in range(size):
+        port = low + (after - low + 1 + offset) % size
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise SystemFailure("No local ports are left for nginx", hint="Widen the setting proxy_ports.")
