@@ -1,0 +1,1 @@
+"""From a push, or a change of settings, to a release that serves."""

@@ -1,0 +1,1 @@
+"""Where releases run: on this machine, later on clusters."""

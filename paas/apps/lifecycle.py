@@ -1,0 +1,55 @@
+"""Making, naming and finding apps. What runs is not known here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from paas.names import AppName
+from paas.paths import Paths
+from paas.source import repos
+from paas.state import apps
+from paas.state.apps import App
+from paas.state.database import Database
+from paas.system.files import remove_tree
+
+
+class Apps:
+    """The apps of this machine and their repositories."""
+
+    def __init__(self, db: Database, paths: Paths, user: str) -> None:
+        self._db = db
+        self._paths = paths
+        self._user = user
+
+    def get(self, name: str) -> App:
+        """Raises AppNotFound, with near matches."""
+        return apps.get(self._db, name)
+
+    def find(self, name: str) -> App | None:
+        return apps.find(self._db, name)
+
+    def list(self) -> list[App]:
+        return apps.listing(self._db)
+
+    def create(self, name: AppName) -> App:
+        """Raises Conflict when the name is taken."""
+        app = apps.insert(self._db, name)
+        try:
+            repos.init_bare(self.repo(app), self._user)
+        except BaseException:
+            apps.delete(self._db, app.id)
+            raise
+        return app
+
+    def repo(self, app: App) -> Path:
+        """The app's bare repository. It is named by the app's id, so that a rename moves nothing."""
+        return self._paths.repos / f"{app.id}.git"
+
+    def rename(self, app: App, name: AppName) -> App:
+        apps.rename(self._db, app.id, name)
+        return apps.get(self._db, name)
+
+    def delete(self, app: App) -> None:
+        """Forget an app that has no instances any more, and remove its repository."""
+        apps.delete(self._db, app.id)
+        remove_tree(self.repo(app))

@@ -1,0 +1,100 @@
+"""Ports: which host port leads to which port of an app's web process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from paas.errors import Conflict, InvalidInput, NotFound
+from paas.model import ImageConfig, PortMap
+from paas.names import port_number, shown
+from paas.settings import Settings
+from paas.state import apps
+from paas.state.apps import App
+from paas.state.database import Database
+
+DEFAULT_PORT = 5000
+"""What PORT is for an image that exposes no port, or more than one."""
+
+
+def parse(text: str) -> PortMap:
+    """`scheme:host:container`, or `host:container` for http."""
+    scheme, *numbers = text.split(":") if text.count(":") == 2 else ("http", *text.split(":"))
+    if len(numbers) != 2 or scheme not in ("http", "https", "tcp", "udp"):
+        raise InvalidInput(
+            f"{shown(text)} is not a port map",
+            hint="Write SCHEME:HOST-PORT:CONTAINER-PORT, such as http:80:3000 or tcp:5432:5432.",
+        )
+    if scheme == "https":
+        raise InvalidInput("https port maps need a certificate, which apps cannot have yet", hint="Map http instead.")
+    return PortMap(scheme, port_number(numbers[0]), port_number(numbers[1]))  # type: ignore[arg-type]
+
+
+class Ports:
+    def __init__(self, db: Database, settings: Settings, who_listens: Callable[[int], str | None]) -> None:
+        self._db = db
+        self._settings = settings
+        self._who_listens = who_listens
+
+    def own(self, app: App) -> list[PortMap]:
+        return apps.ports(self._db, app.id)
+
+    def with_added(self, app: App, maps: Iterable[PortMap]) -> list[PortMap]:
+        """The app's own maps and these, after checking that they are free. Raises Conflict."""
+        present = {(p.scheme, p.host): p for p in self.own(app)}
+        for new in maps:
+            if (new.scheme, new.host) in present:
+                raise Conflict(
+                    f"{new.scheme}:{new.host} is mapped already, by {present[new.scheme, new.host]}",
+                    hint=f"Remove it first: ports:remove {app.name} {new.scheme}:{new.host}",
+                )
+            self._check_free(app, new)
+            present[new.scheme, new.host] = new
+        return list(present.values())
+
+    def without(self, app: App, words: Iterable[str]) -> list[PortMap]:
+        """The app's own maps less those named as `host`, `scheme:host` or `scheme:host:container`."""
+        present = self.own(app)
+        for word in words:
+            gone = [p for p in present if word in (str(p.host), f"{p.scheme}:{p.host}", str(p))]
+            if not gone:
+                raise NotFound(
+                    f"{app.name} has no port map {shown(word)}",
+                    hint="It has: " + (" ".join(map(str, present)) or "none of its own"),
+                )
+            present = [p for p in present if p not in gone]
+        return present
+
+    def save(self, app: App, maps: Iterable[PortMap]) -> None:
+        apps.set_ports(self._db, app.id, maps)
+
+    def _check_free(self, app: App, new: PortMap) -> None:
+        low, high = self._settings.proxy_port_range
+        if new.scheme != "http" and new.host in (self._settings.http_port, self._settings.https_port):
+            raise Conflict(f"Port {new.host} is where all apps are served", hint="Choose another host port.")
+        if (new.host == self._settings.ssh_port and new.scheme != "udp") or low <= new.host <= high:
+            raise Conflict(f"Port {new.host} is used by paas itself", hint="Choose another host port.")
+        for owner, taken in apps.port_owners(self._db, new.host):
+            same_protocol = (taken.scheme == "udp") == (new.scheme == "udp")
+            if same_protocol and not (taken.scheme == new.scheme == "http") and owner.id != app.id:
+                raise Conflict(f"Port {new.host} is mapped to app {owner.name}", hint="Choose another host port.")
+            if same_protocol and owner.id == app.id and taken.scheme != new.scheme:
+                raise Conflict(f"Port {new.host} is mapped already, by {taken}", hint="Choose another host port.")
+        mapped_already = bool(apps.port_owners(self._db, new.host)) or new.host == self._settings.http_port
+        if new.scheme != "udp" and not mapped_already and (holder := self._who_listens(new.host)):
+            raise Conflict(f"Port {new.host} is taken by {holder}", hint="Stop that program, or choose another port.")
+
+
+def effective(own: Sequence[PortMap], image: ImageConfig, http_port: int) -> list[PortMap]:
+    """The maps of a release: the app's own, and its hostnames' http port unless that is mapped explicitly."""
+    if any(p.scheme == "http" and p.host == http_port for p in own):
+        return list(own)
+    return [PortMap("http", http_port, web_port(own, image)), *own]
+
+
+def web_port(maps: Iterable[PortMap], image: ImageConfig) -> int:
+    """The port a web process listens on: that of its first http map, else the image's one EXPOSEd port, else 5000."""
+    for port in maps:
+        if port.scheme == "http":
+            return port.container
+    exposed = [int(port.removesuffix("/tcp")) for port in image.exposed_ports if port.endswith("/tcp")]
+    return exposed[0] if len(exposed) == 1 else DEFAULT_PORT

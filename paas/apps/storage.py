@@ -1,0 +1,80 @@
+"""Storage: host directories mounted into an app's containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from paas.errors import Conflict, Denied, InvalidInput, NotFound
+from paas.model import Mount, Who
+from paas.names import shown
+from paas.paths import Paths
+from paas.state import apps
+from paas.state.apps import App
+from paas.state.database import Database
+from paas.system.files import ensure_directory
+
+_FORBIDDEN_TARGETS = ("/", "/proc", "/sys", "/dev", "/run/paas", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
+
+
+class Storage:
+    def __init__(self, db: Database, paths: Paths) -> None:
+        self._db = db
+        self._paths = paths
+
+    def of(self, app: App) -> list[Mount]:
+        return apps.mounts(self._db, app.id)
+
+    def parse(self, text: str, who: Who) -> Mount:
+        """`SOURCE:TARGET[:ro]`; SOURCE is a plain name (a directory paas keeps) or, for admins, a path on the host."""
+        source, colon, rest = text.partition(":")
+        target, _, option = rest.partition(":")
+        pure = PurePosixPath(target)
+        if not colon or not source or option not in ("", "ro", "rw"):
+            raise InvalidInput(f"{shown(text)} is not of the form SOURCE:TARGET[:ro]")
+        if not pure.is_absolute() or ".." in pure.parts or "\0" in text or str(pure) in _FORBIDDEN_TARGETS:
+            raise InvalidInput(f"{shown(target)} cannot be mounted over", hint="Give an absolute path such as /data.")
+        return Mount(self._source(source, who), str(pure), option == "ro")
+
+    def with_added(self, app: App, mount: Mount) -> list[Mount]:
+        """The app's mounts and this one; a directory kept by paas is made when it is not there yet."""
+        present = self.of(app)
+        for other in present:
+            if other.target == mount.target:
+                raise Conflict(f"{other} is mounted there already", hint=f"storage:unmount {app.name} {other}")
+        if mount.source.is_relative_to(self._paths.storage):
+            ensure_directory(self._paths.storage, mode=0o711)
+            ensure_directory(mount.source)
+        elif not mount.source.is_dir():
+            raise NotFound(f"{mount.source} is not a directory on this host", hint="Make it first.")
+        return [*present, mount]
+
+    def without(self, app: App, mount: Mount) -> list[Mount]:
+        present = self.of(app)
+        left = [other for other in present if (other.source, other.target) != (mount.source, mount.target)]
+        if len(left) == len(present):
+            raise NotFound(
+                f"{mount} is not mounted in {app.name}",
+                hint="It has: " + (", ".join(map(str, present)) or "none"),
+            )
+        return left
+
+    def save(self, app: App, mounts: Iterable[Mount]) -> None:
+        apps.set_mounts(self._db, app.id, mounts)
+
+    def _source(self, text: str, who: Who) -> Path:
+        path = Path(text)
+        if not path.is_absolute():
+            if "/" in text or text.startswith("."):
+                raise InvalidInput(f"{shown(text)} is neither a plain name nor an absolute path")
+            return self._paths.storage / text
+        if ".." in path.parts:
+            raise InvalidInput(f"{shown(text)} contains '..'")
+        if path.is_relative_to(self._paths.storage) and path != self._paths.storage:
+            return path
+        if not who.admin:
+            raise Denied(
+                f"Only an admin key may mount {shown(text)}, a directory of the host itself",
+                hint=f"Use a plain name, such as data:/data; it is kept in {self._paths.storage}.",
+            )
+        return path

@@ -1,0 +1,127 @@
+"""A push, from git's hook to the URL: one call per stage."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+
+from paas.apps.lifecycle import Apps
+from paas.apps.processes import parse_procfile
+from paas.build.builder import Builder
+from paas.deploy.held import AppLocks, Request
+from paas.deploy.releases import ReleaseMaker
+from paas.deploy.routing import Routing
+from paas.errors import Conflict, InvalidInput
+from paas.model import Push, Release, Source, Who
+from paas.names import ProcessType
+from paas.output import Output
+from paas.schedulers.base import Rollout, Scheduler
+from paas.source.tree import GitTree
+from paas.source.updates import decide
+from paas.state import apps as app_rows
+from paas.state import people, releases
+from paas.state.apps import App
+from paas.state.database import Database
+
+log = logging.getLogger(__name__)
+
+DEPLOY_BRANCH = "deploy-branch"
+_PROCFILE_LIMIT = 64 << 10
+
+
+class Pipeline:
+    def __init__(
+        self,
+        db: Database,
+        apps: Apps,
+        builder: Builder,
+        maker: ReleaseMaker,
+        scheduler: Scheduler,
+        routing: Routing,
+        locks: AppLocks,
+        user: str,
+    ) -> None:
+        self._db = db
+        self._apps = apps
+        self._builder = builder
+        self._maker = maker
+        self._scheduler = scheduler
+        self._routing = routing
+        self._locks = locks
+        self._user = user
+
+    def push(self, push: Push, out: Output, cancelled: Callable[[], bool]) -> None:
+        """What git asks before it accepts a push. Raises what makes it refuse."""
+        app = self._apps.get(push.app)
+        decision = decide(push.updates, self.deploy_branch(app))
+        for note in decision.notes:
+            out.warn(note)
+        if decision.deploy is not None:
+            source = Source(app.name, push.repo, decision.deploy.new, push.quarantine)
+            branch = decision.deploy.ref.removeprefix("refs/heads/")
+            self.deploy(app, source, f"Push to {branch}", Request(push.who, out, cancelled))
+
+    def rebuild(self, app: App, request: Request) -> None:
+        """Build the deployed commit again and deploy the result."""
+        release = releases.current(self._db, app)
+        if release is None:
+            raise Conflict(f"{app.name} has not been deployed", hint="Push to it first: git push paas master")
+        source = Source(app.name, self._apps.repo(app), release.commit)
+        self.deploy(app, source, "Rebuild", request)
+
+    def deploy(self, app: App, source: Source, why: str, request: Request) -> Release:
+        """Source -> image -> release -> instances -> route. On any error the previous release serves on."""
+        times: dict[str, float] = {}
+        out = request.out
+        with self._locks.hold(app, f"a deploy of {app.name}", request) as app:
+            self._routing.apply()
+            self._routing.update_page(app, deploying=True)
+            with ExitStack() as undo:
+                undo.callback(self._routing.update_page, app)
+                mark = time.monotonic()
+                with GitTree(source, self._user) as tree:
+                    out.heading(f"Building {app.name} from Dockerfile")
+                    image = self._builder.build(tree, out, request.cancelled)
+                    procfile = _procfile(tree)
+                times["build"] = time.monotonic() - mark
+                wanted = replace(self._maker.wanted(app), commit=source.commit, procfile=procfile)
+                release = self._maker.make(app, wanted, image, request.who, why)
+                undo.callback(self._maker.forget, app, release)
+                times |= self._scheduler.rollout(Rollout(app, release, image), out, request.cancelled)
+                undo.pop_all()
+            self._routing.apply()
+        self._announce(app, release, request.who, times, out)
+        return release
+
+    def deploy_branch(self, app: App) -> str | None:
+        """The branch that deploys, None for main and master."""
+        return app_rows.property(self._db, app.id, DEPLOY_BRANCH) or app_rows.property(
+            self._db, app_rows.GLOBAL, DEPLOY_BRANCH
+        )
+
+    def _announce(self, app: App, release: Release, who: Who, times: dict[str, float], out: Output) -> None:
+        stages = " ".join(f"{stage}={1000 * seconds:.0f}ms" for stage, seconds in times.items())
+        commit = release.commit[:12]
+        people.record(self._db, who, app.name, "deploy", f"release {release.number} commit {commit} {stages}")
+        urls = self._routing.urls(app)
+        if len(urls) == 1:
+            out.result(f"Application deployed: {urls[0]}")
+        else:
+            out.result("Application deployed:" if urls else "Application deployed; it has no domain (domains:add)")
+            for url in urls:
+                out.detail(url)
+
+
+def _procfile(tree: GitTree) -> dict[ProcessType, tuple[str, ...] | None]:
+    entry = tree.entry("Procfile")
+    if entry is None:
+        return {}
+    if entry.kind != "file":
+        raise InvalidInput("Procfile is not a file")
+    try:
+        return dict(parse_procfile(tree.read(entry, limit=_PROCFILE_LIMIT).decode()))
+    except UnicodeDecodeError:
+        raise InvalidInput("Procfile is not UTF-8 text") from None

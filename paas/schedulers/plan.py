@@ -1,0 +1,63 @@
+"""have + want -> what to keep, boot and retire. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from paas.model import Instance, InstanceState, Process, Release
+from paas.names import ProcessType
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place for one instance: `web.2`."""
+
+    process: ProcessType
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.process}.{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    keep: tuple[Instance, ...]
+    boot: tuple[Slot, ...]
+    retire: tuple[Instance, ...]
+
+
+def plan(
+    have: Iterable[Instance],
+    want: Sequence[Process],
+    fits: Callable[[Instance], bool],
+    replace: Callable[[ProcessType], bool],
+) -> Plan:
+    """Change as little as possible.
+
+    A running instance is kept when its slot is wanted, `fits` says that it runs what the release says, and `replace`
+    does not ask for a new one. Everything else that serves is retired; wanted slots without an instance are booted.
+    """
+    wanted = [Slot(process.type, index) for process in want for index in range(1, process.count + 1)]
+    places = set(wanted)
+    keep: dict[Slot, Instance] = {}
+    retire: list[Instance] = []
+    for instance in have:
+        slot = Slot(instance.process, instance.index)
+        usable = instance.state is InstanceState.RUNNING and slot in places and slot not in keep
+        if usable and fits(instance) and not replace(instance.process):
+            keep[slot] = instance
+        elif instance.state in (InstanceState.RUNNING, InstanceState.CRASHED):
+            retire.append(instance)
+    return Plan(tuple(keep.values()), tuple(slot for slot in wanted if slot not in keep), tuple(retire))
+
+
+def same_run(old: Release, new: Release, process: ProcessType) -> bool:
+    """Whether instances of a process type made for `old` are as good for `new`."""
+
+    def essence(release: Release) -> object:
+        commands = [p.command for p in release.processes if p.type == process]
+        web_ports = [p.container for p in release.ports if p.scheme in ("http", "https")][:1]
+        return release.image_id, dict(release.config), commands, web_ports, release.mounts, release.commit
+
+    return essence(old) == essence(new)

@@ -1,0 +1,86 @@
+"""The end of replaced instances: connections finish, then SIGTERM, grace, SIGKILL, removal. Nobody waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+
+from paas.errors import PaasError
+from paas.model import Instance
+from paas.runtime.probe import open_connections
+from paas.runtime.runtime import Runtime
+from paas.schedulers.boot import WEB, Booter
+from paas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_QUIET = 0.25
+"""Seconds without any open connection after which none will come: the switch is long in force, and nginx keeps an
+idle upstream connection for 0.1 s."""
+
+
+class Retirement:
+    """Drains and removes instances, each on a thread of its own."""
+
+    def __init__(self, settings: Settings, runtime: Runtime, booter: Booter) -> None:
+        self._settings = settings
+        self._runtime = runtime
+        self._booter = booter
+        self._lock = threading.Lock()
+        self._going: dict[str, threading.Thread] = {}
+        self._closing = threading.Event()
+
+    def retire(self, instances: Iterable[Instance]) -> None:
+        """Begin to retire instances whose rows say DRAINING. Asking twice for one does nothing more."""
+        for instance in instances:
+            with self._lock:
+                if instance.id in self._going or self._closing.is_set():
+                    continue
+                thread = threading.Thread(
+                    target=self._run, args=(instance,), name=f"retire {instance.app} {instance.name}", daemon=True
+                )
+                self._going[instance.id] = thread
+                thread.start()
+
+    def busy(self) -> int:
+        """How many instances are draining."""
+        with self._lock:
+            return len(self._going)
+
+    def close(self) -> None:
+        """Stop waiting; the next engine goes on with it, as the rows still say DRAINING."""
+        self._closing.set()
+
+    def end_now(self, instance: Instance) -> None:
+        """Stop and remove without draining."""
+        self._runtime.stop(instance.id, grace=self._settings.stop_timeout)
+        self._booter.discard(instance)
+
+    def _run(self, instance: Instance) -> None:
+        try:
+            if instance.process == WEB and not self._drained(instance):
+                return
+            self.end_now(instance)
+        except PaasError as error:
+            log.error("%s of %s could not be retired: %s", instance.name, instance.app, error.message)
+        finally:
+            with self._lock:
+                self._going.pop(instance.id, None)
+
+    def _drained(self, instance: Instance) -> bool:
+        """Wait until no connection is open any more, or the limit has passed; False when the engine closes."""
+        deadline = time.monotonic() + self._settings.drain_timeout
+        quiet_since: float | None = None
+        while time.monotonic() < deadline:
+            now = time.monotonic()
+            if open_connections(self._runtime.pid(instance.id)):
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = now
+            elif now - quiet_since >= _QUIET:
+                return True
+            if self._closing.wait(0.05 if quiet_since is not None else 0.25):
+                return False
+        return True

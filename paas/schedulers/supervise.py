@@ -1,0 +1,193 @@
+"""What ends by itself is started again, with back-off; what a former engine left is picked up."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from paas.errors import NotFound, PaasError
+from paas.image.store import ImageStore
+from paas.model import Instance, InstanceState
+from paas.output import Discard
+from paas.runtime.runtime import Runtime, Status
+from paas.runtime.sandbox import SandboxPool
+from paas.schedulers.boot import Booter
+from paas.schedulers.checks import Checks
+from paas.schedulers.plan import Slot
+from paas.schedulers.retire import Retirement
+from paas.schedulers.services import Services
+from paas.state import apps, releases
+from paas.state.apps import App
+from paas.state.database import Database
+from paas.state.releases import InstanceRow
+from paas.system.locks import NamedLocks
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
+_STEADY = 60.0
+"""Seconds of uptime after which an end counts as the first again."""
+_AT_ONCE = 4
+"""Instances booted side by side after a restart of the machine."""
+
+
+def back_off(restarts: int) -> float:
+    """Seconds to wait before the restart with this number (from 1): 0.1, 0.2, 0.4 ... 60."""
+    return float(min(_FIRST_PAUSE * 2 ** min(restarts - 1, 12), _LONGEST_PAUSE))
+
+
+def reason_of(status: Status) -> str:
+    """Why a container ended, for ps:report."""
+    if status.oom:
+        return "killed: out of memory"
+    if status.exit_code is None:
+        return "ended"
+    if status.exit_code > 128:
+        return f"killed by signal {status.exit_code - 128}"
+    return f"exited with status {status.exit_code}"
+
+
+class Supervisor:
+    def __init__(
+        self,
+        db: Database,
+        images: ImageStore,
+        runtime: Runtime,
+        sandboxes: SandboxPool,
+        booter: Booter,
+        checks: Checks,
+        services: Services,
+        retirement: Retirement,
+        locks: NamedLocks,
+        changed: Callable[[App], None],
+    ) -> None:
+        """`changed(app)` is called when the number of an app's running instances has changed by itself."""
+        self._db = db
+        self._images = images
+        self._runtime = runtime
+        self._sandboxes = sandboxes
+        self._booter = booter
+        self._checks = checks
+        self._services = services
+        self._retirement = retirement
+        self._locks = locks
+        self._changed = changed
+        self._closing = threading.Event()
+        self._workers = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="restart")
+
+    def close(self) -> None:
+        self._closing.set()
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    # -- while the engine runs ------------------------------------------------------------------------------------
+
+    def ended(self, id: str) -> None:
+        """A container's process is gone. Only instances that served are restarted: others were ended by us."""
+        with self._db.transaction():
+            row = releases.instance(self._db, id)
+            if row is None or row.instance.state is not InstanceState.RUNNING or self._closing.is_set():
+                return
+            restarts = 1 if _uptime(row) >= _STEADY else row.restarts + 1
+            reason = reason_of(self._runtime.status(id))
+            releases.record_end(self._db, id, InstanceState.CRASHED, restarts, reason)
+        app = apps.by_id(self._db, row.app_id)
+        log.warning("%s of %s %s", row.instance.name, app.name, reason)
+        self._services.publish(app)
+        self._changed(app)
+        self._restart_later(row.instance, back_off(restarts))
+
+    def _restart_later(self, instance: Instance, seconds: float) -> None:
+        timer = threading.Timer(seconds, self._submit, args=(instance,))
+        timer.daemon = True
+        timer.start()
+
+    def _submit(self, instance: Instance) -> None:
+        if not self._closing.is_set():
+            self._workers.submit(self._restart, instance)
+
+    def _restart(self, old: Instance) -> None:
+        row = releases.instance(self._db, old.id)
+        if row is None or self._closing.is_set():
+            return
+        with self._locks.hold(str(row.app_id), f"the restart of {old.name}", cancelled=self._closing.is_set):
+            row = releases.instance(self._db, old.id)
+            if row is None or row.instance.state is not InstanceState.CRASHED:
+                return
+            app = apps.by_id(self._db, row.app_id)
+            try:
+                self._boot_again(app, row)
+            except PaasError as error:
+                restarts = row.restarts + 1
+                releases.record_end(self._db, old.id, InstanceState.CRASHED, restarts, row.reason or error.message)
+                log.warning("%s of %s could not be restarted: %s", old.name, app.name, error.message)
+                self._restart_later(old, back_off(restarts))
+            else:
+                self._services.publish(app)
+                self._changed(app)
+
+    def _boot_again(self, app: App, row: InstanceRow) -> None:
+        """Put a new container in the place of one that ended; the old one's log stays until the new one is healthy."""
+        old = row.instance
+        release = releases.current(self._db, app)
+        if release is None:
+            raise NotFound(f"{app.name} has no release")
+        image = self._images.image(release.image_id)
+        new = self._booter.boot(app, release, image, Slot(old.process, old.index))
+        try:
+            self._checks.wait_healthy([new], Discard(), self._closing.is_set)
+            with self._db.transaction():
+                releases.record_end(self._db, new.id, InstanceState.RUNNING, row.restarts, row.reason)
+                releases.set_instance_state(self._db, old.id, InstanceState.DRAINING)
+        except BaseException:
+            self._booter.discard(new)
+            raise
+        self._booter.discard(old)
+        # It may have ended between the check and the row that says it runs; then nobody would notice any more.
+        if not self._runtime.status(new.id).running:
+            self.ended(new.id)
+
+    # -- when the engine starts -----------------------------------------------------------------------------------
+
+    def adopt(self) -> list[Instance]:
+        """Make rows and reality agree; returns the instances to be booted again (see `boot`).
+
+        Running containers are left alone and watched. Whatever no row knows, and whatever had not become healthy, is
+        removed; what was draining goes on draining.
+        """
+        rows = releases.instances(self._db)
+        known = {row.instance.id for row in rows}
+        for id in self._runtime.ids():
+            if id not in known:
+                self._runtime.remove(id)
+        alive = {row.instance.id for row in rows if self._runtime.status(row.instance.id).running}
+        self._sandboxes.start({row.instance.address for row in rows if row.instance.id in alive})
+        lost: list[Instance] = []
+        for row in rows:
+            instance = row.instance
+            if instance.state is InstanceState.STARTING or (
+                instance.state is InstanceState.DRAINING and instance.id not in alive
+            ):
+                self._booter.discard(instance)
+            elif instance.state is InstanceState.DRAINING:
+                self._retirement.retire([instance])
+            elif instance.id in alive:
+                self._runtime.watch(instance.id)
+            else:
+                reason = row.reason if instance.state is InstanceState.CRASHED else "ended while paas was not running"
+                releases.record_end(self._db, instance.id, InstanceState.CRASHED, row.restarts, reason)
+                lost.append(instance)
+        releases.delete_unfinished(self._db)
+        return lost
+
+    def boot(self, lost: list[Instance]) -> None:
+        """Boot what was running before the machine or its containers went down, a few side by side."""
+        for instance in lost:
+            self._submit(instance)
+
+
+def _uptime(row: InstanceRow) -> float:
+    started = datetime.fromisoformat(row.started.replace("Z", "+00:00"))
+    return (datetime.now(UTC) - started).total_seconds()
