@@ -1,0 +1,150 @@
+"""`paas COMMAND...` on the host: hands the command and its own descriptors to the engine, and waits for the status.
+
+Imports next to nothing, so that it answers at once; what only a terminal needs is imported when there is one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+from paas import wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+_SERVICES = ("serve", "ssh", "teardown")
+_SETTINGS = "/etc/paas/settings.yml"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; returns its exit status."""
+    if argv and argv[0] in _SERVICES:
+        _become_service(argv)
+    _fill_standard_descriptors()
+    tty = os.isatty(0) and os.isatty(1)
+    rows, columns = _size() if tty else (0, 0)
+    request = {
+        "kind": "command",
+        "who": {"name": "root@host", "admin": True, "address": ""},
+        "argv": list(argv),
+        "tty": tty,
+        "rows": rows,
+        "columns": columns,
+        "term": os.environ.get("TERM", ""),
+    }
+    try:
+        connection = wire.connect(socket_path())
+    except PermissionError:
+        return _fail("Only root may use the engine's socket", "Run it with sudo.")
+    except OSError:
+        return _fail("The paas engine is not running", "Start it: systemctl start paas")
+    with connection:
+        try:
+            wire.send(connection, request, (0, 1, 2))
+            _forward_signals(connection, tty)
+            status = _wait(connection)
+        except wire.WireError as error:
+            return _fail(f"The command cannot be sent: {error}")
+        except OSError:
+            status = None
+    if status is None:
+        return _fail("The paas engine stopped before the command ended", "See its log, then try again.")
+    return status & 0xFF
+
+
+def socket_path() -> str:
+    """Where the engine listens: PAAS_SOCKET, or below run_dir as PAAS_RUN_DIR or the settings file have it."""
+    if path := os.environ.get("PAAS_SOCKET"):
+        return path
+    return (os.environ.get("PAAS_RUN_DIR") or _run_dir_of_settings() or "/run/paas") + "/engine/socket"
+
+
+def _run_dir_of_settings() -> str:
+    # One line of a flat YAML file; a YAML parser would take longer than the command.
+    try:
+        with open(os.environ.get("PAAS_SETTINGS", _SETTINGS), encoding="utf-8") as file:  # noqa: PTH123
+            for line in file:
+                key, _, value = line.partition(":")
+                if key == "run_dir":
+                    return value.partition(" #")[0].strip().strip("'\"")
+    except (OSError, UnicodeDecodeError):
+        pass
+    return ""
+
+
+def _wait(connection: socket.socket) -> int | None:
+    """The exit status; None when the engine is gone without one."""
+    while (received := wire.receive(connection)) is not None:
+        frame, descriptors = received
+        if isinstance(status := frame.get("exit"), int):
+            if error := frame.get("error"):
+                _fail(str(error), frame.get("hint"))
+            return status
+        if descriptors:
+            from paas.terminal import attach
+
+            ended = attach(connection, descriptors[0], str(frame.get("attach")))
+            if ended is not None:
+                return ended
+    return None
+
+
+def _forward_signals(connection: socket.socket, tty: bool) -> None:
+    sent: list[int] = []
+
+    def forward(number: int, _: object) -> None:
+        if sent:
+            os._exit(128 + number)  # asked twice: leave at once, which the engine takes for a hang-up
+        sent.append(number)
+        _tell(connection, {"signal": signal.Signals(number).name.removeprefix("SIG")})
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, forward)
+    if tty:
+        signal.signal(signal.SIGWINCH, lambda *_: _tell(connection, {"winch": _size()}))
+
+
+def _tell(connection: socket.socket, frame: wire.Frame) -> None:
+    try:
+        wire.send(connection, frame)
+    except OSError:
+        pass  # the engine is gone; whoever waits for its answer learns it
+
+
+def _size() -> list[int]:
+    size = os.get_terminal_size(0)
+    return [size.lines, size.columns]
+
+
+def _fill_standard_descriptors() -> None:
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, this one
+
+
+def _become_service(argv: Sequence[str]) -> NoReturn:
+    project = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120
+    python = f"{project}/.venv/bin/python"
+    if not os.access(python, os.X_OK):
+        python = sys.executable
+    os.chdir("/")
+    os.environ["PYTHONPATH"] = project
+    os.execv(python, [python, "-m", "paas", *argv])
+
+
+def _fail(message: str, hint: object = None) -> int:
+    for text in (message, hint):
+        if text:
+            os.write(2, f" !     {text}\n".encode("utf-8", "backslashreplace"))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
