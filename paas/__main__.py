@@ -1,0 +1,54 @@
+"""`python -m paas serve | ssh | teardown`: the long-running processes. Commands for users go through the engine."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+
+from paas import settings
+from paas.errors import PaasError, UsageError
+
+_USAGE = "Usage: python -m paas serve|ssh|teardown"
+
+
+def main(argv: list[str]) -> int:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    try:
+        return _run(argv)
+    except PaasError as error:
+        print(f" !     {error.message}", file=sys.stderr)  # noqa: T201
+        if error.hint:
+            print(f" !     {error.hint}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+
+
+def _run(argv: list[str]) -> int:
+    known = settings.load()
+    match argv:
+        case ["serve"]:
+            from paas.engine.engine import Engine
+
+            stop = threading.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
+            with Engine(known):
+                stop.wait()
+            return 0
+        case ["ssh"]:
+            from paas.ssh.door import serve
+
+            return serve(known)
+        case ["teardown"]:
+            from paas.engine.teardown import teardown
+
+            teardown(known)
+            return 0
+        case _:
+            raise UsageError(_USAGE)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

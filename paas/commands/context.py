@@ -1,0 +1,126 @@
+"""What a command gets: who asks, where output goes, and the parts of the engine."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from paas.apps.domains import Domains
+from paas.apps.environment import Environment
+from paas.apps.keys import Keys
+from paas.apps.lifecycle import Apps
+from paas.apps.ports import Ports
+from paas.apps.processes import Processes
+from paas.apps.storage import Storage
+from paas.deploy.changes import Changes
+from paas.deploy.held import Request
+from paas.deploy.oneoff import OneOff
+from paas.deploy.pipeline import Pipeline
+from paas.deploy.routing import Routing
+from paas.errors import Denied, PaasError, UsageError
+from paas.image.store import ImageStore
+from paas.model import Who
+from paas.output import StreamOutput
+from paas.proxy.proxy import Proxy
+from paas.schedulers.local import LocalScheduler
+from paas.settings import Settings
+from paas.state.apps import App
+from paas.state.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The parts of the engine that commands may use."""
+
+    settings: Settings
+    db: Database
+    apps: Apps
+    environment: Environment
+    domains: Domains
+    ports: Ports
+    processes: Processes
+    storage: Storage
+    keys: Keys
+    images: ImageStore
+    scheduler: LocalScheduler
+    changes: Changes
+    pipeline: Pipeline
+    routing: Routing
+    oneoff: OneOff
+    proxy: Proxy
+
+
+class Terminal(Protocol):
+    """The caller's end: lets a process in a container take over the caller's terminal."""
+
+    def attach(self, kind: str, descriptor: int) -> None:
+        """From now on the caller's terminal talks to this descriptor, in raw mode."""
+
+    def on_resize(self, callback: Callable[[int, int], None]) -> None:
+        """`callback(rows, columns)` at each change of the window's size."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One run of a command."""
+
+    platform: Platform
+    who: Who
+    out: StreamOutput
+    stdin: int
+    stdout: int
+    stderr: int
+    tty: bool
+    size: tuple[int, int]
+    """Rows, columns of the caller's terminal."""
+    term: str
+    terminal: Terminal
+    hung_up: threading.Event
+    force: bool = False
+
+    def app(self, name: str) -> App:
+        """Raises AppNotFound, with near matches."""
+        return self.platform.apps.get(name)
+
+    def need_admin(self, what: str) -> None:
+        if not self.who.admin:
+            raise Denied(f"Only an admin key may {what}", hint="Run it on the host as root, or with an admin key.")
+
+    def request(self) -> Request:
+        """The caller, as those who change an app know them."""
+        return Request(self.who, self.out, self.hung_up.is_set)
+
+    def confirm(self, name: str, consequence: str, force: bool) -> None:
+        """Ask for a name to be typed before something is destroyed. Raises PaasError when it is not."""
+        if force or self.force:
+            return
+        self.out.warn(f"WARNING: {consequence}")
+        self.out.warn(f"To go on, type {name!r}")
+        self.out.raw(b"> ")
+        typed = self.read_line()
+        if typed != name:
+            raise PaasError(f"{name} was not typed; nothing was changed", hint="--force skips the question.")
+
+    def read_line(self) -> str:
+        """One line of the caller's input, without its end. Raises UsageError at 4096 bytes."""
+        data = b""
+        while not data.endswith(b"\n"):
+            piece = os.read(self.stdin, 1)
+            if not piece:
+                break
+            data += piece
+            if len(data) > 4096:
+                raise UsageError("The line is too long")
+        return data.decode("utf-8", "replace").strip()
+
+    def read_all(self, limit: int) -> str:
+        """All of the caller's input. Raises UsageError beyond `limit` bytes."""
+        data = b""
+        while piece := os.read(self.stdin, 65536):
+            data += piece
+            if len(data) > limit:
+                raise UsageError(f"The input is longer than {limit} bytes")
+        return data.decode("utf-8", "replace")

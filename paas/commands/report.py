@@ -1,0 +1,29 @@
+"""`X:report`: one shape for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from paas.commands.context import Context
+from paas.output import pairs, to_json
+
+Report = dict[str, str | int | bool | None]
+
+
+def show(ctx: Context, title: str, reports: Iterable[tuple[str, Report]], format: str | None) -> None:
+    """One block for each (app, report), as Dokku prints it; or JSON: an object for one app, else one by app name."""
+    found = list(reports)
+    if format == "json":
+        values = [{key: value for key, value in report.items()} for _, report in found]
+        ctx.out.line(to_json(values[0] if len(found) == 1 else dict(zip([n for n, _ in found], values, strict=True))))
+        return
+    for name, report in found:
+        ctx.out.result(f"{name} {title} information")
+        for line in pairs((key.replace("-", " ").capitalize(), _text(value)) for key, value in report.items()):
+            ctx.out.line(line)
+
+
+def _text(value: str | int | bool | None) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)

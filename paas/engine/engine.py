@@ -1,0 +1,185 @@
+"""The composition root: the only place that knows all parts and picks implementations; and the engine's life."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from contextlib import ExitStack
+from types import TracebackType
+
+from paas.apps.domains import Domains
+from paas.apps.environment import Environment
+from paas.apps.keys import Keys
+from paas.apps.lifecycle import Apps
+from paas.apps.ports import Ports
+from paas.apps.processes import Processes
+from paas.apps.storage import Storage
+from paas.build.builder import Builder
+from paas.build.layering import Layering
+from paas.build.steps.run import Runner
+from paas.commands.context import Platform
+from paas.deploy.changes import Changes
+from paas.deploy.held import AppLocks
+from paas.deploy.oneoff import OneOff
+from paas.deploy.pipeline import Pipeline
+from paas.deploy.releases import ReleaseMaker
+from paas.deploy.routing import Routing
+from paas.engine.frontdoor import FrontDoor
+from paas.engine.server import Server
+from paas.engine.sessions import Sessions
+from paas.errors import SystemFailure
+from paas.image.store import ImageStore
+from paas.network.addresses import host_address
+from paas.network.listening import who_listens
+from paas.network.network import Network
+from paas.network.resolv import resolv_conf
+from paas.network.rules import NetworkState
+from paas.paths import Paths
+from paas.proxy.proxy import Proxy
+from paas.runtime.runtime import Runtime
+from paas.runtime.sandbox import SandboxPool
+from paas.schedulers.boot import Booter
+from paas.schedulers.checks import Checks
+from paas.schedulers.local import LocalScheduler
+from paas.schedulers.retire import Retirement
+from paas.schedulers.services import Services
+from paas.schedulers.supervise import Supervisor
+from paas.settings import Settings
+from paas.ssh.hostkeys import ensure_host_keys
+from paas.state.database import Database
+from paas.system.accounts import account
+from paas.system.files import ensure_directory, remove_tree
+from paas.system.locks import NamedLocks
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """A context manager: inside the block everything runs. Leaving it, apps and nginx go on serving."""
+
+    def __init__(self, settings: Settings) -> None:
+        if os.geteuid() != 0:
+            raise SystemFailure("The engine has to run as root", hint="sudo paas serve")
+        self._settings = settings
+        self._paths = Paths(settings.data_dir, settings.run_dir)
+        self._owner = account(settings.user)
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Engine:
+        with ExitStack() as undo:
+            self._start(undo)
+            self._undo = undo.pop_all()
+        log.info("serving: ssh port %d, http port %d", self._settings.ssh_port, self._settings.http_port)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+        log.info("stopped; what runs goes on running")
+
+    def _start(self, undo: ExitStack) -> None:
+        settings, paths = self._settings, self._paths
+        ensure_directory(paths.data, mode=0o711)
+        ensure_directory(paths.run, mode=0o711)
+        undo.callback(os.close, _only_one(paths))
+        os.umask(0o022)
+        ensure_directory(paths.log, mode=0o750)
+        ensure_host_keys(paths.ssh, self._owner)
+        remove_tree(paths.run / "build")
+
+        db = Database(paths.database)
+        undo.callback(db.close)
+        resolv = resolv_conf()
+        locks = NamedLocks()
+        images = ImageStore(db, paths)
+        for layer in images.recover():
+            log.error("layer %d is missing from %s", layer.number, paths.layers)
+
+        network = Network(settings)
+        network.setup()
+        runtime = Runtime(settings, paths)
+        runtime.prepare()
+        sandboxes = SandboxPool(settings, paths, network)
+        undo.callback(sandboxes.close)
+
+        booter = Booter(settings, db, runtime, sandboxes, resolv)
+        checks = Checks(runtime, settings.check_timeout)
+        services = Services(settings, db, network)
+        retirement = Retirement(settings, runtime, booter)
+        undo.callback(retirement.close)
+        scheduler = LocalScheduler(db, runtime, booter, checks, services, retirement)
+
+        apps = Apps(db, paths, settings.user)
+        environment = Environment(db)
+        domains = Domains(db, settings, host_address())
+        ports = Ports(db, settings, who_listens)
+        processes = Processes(db)
+        storage = Storage(db, paths)
+        maker = ReleaseMaker(settings, db, environment, ports, processes, storage)
+        proxy = Proxy(settings, paths, network.set_proxy)
+        undo.callback(proxy.close)
+        routing = Routing(settings, db, domains, services, proxy)
+        app_locks = AppLocks(db, locks)
+
+        supervisor = Supervisor(
+            db, images, runtime, sandboxes, booter, checks, services, retirement, locks, routing.update_page
+        )
+        undo.callback(supervisor.close)
+        runtime.on_exit(supervisor.ended)
+        lost = supervisor.adopt()
+        network.restore(NetworkState(services=services.all(), forwards=services.forwards(), proxy={}))
+        proxy.start(routing.routes)
+        supervisor.boot(lost)
+
+        layering = Layering(images, paths)
+        builder = Builder(images, layering, Runner(settings, layering, runtime, sandboxes, resolv))
+        platform = Platform(
+            settings=settings,
+            db=db,
+            apps=apps,
+            environment=environment,
+            domains=domains,
+            ports=ports,
+            processes=processes,
+            storage=storage,
+            keys=Keys(db),
+            images=images,
+            scheduler=scheduler,
+            changes=Changes(
+                db,
+                apps,
+                environment,
+                domains,
+                ports,
+                processes,
+                storage,
+                images,
+                maker,
+                scheduler,
+                routing,
+                app_locks,
+            ),
+            pipeline=Pipeline(db, apps, builder, maker, scheduler, routing, app_locks, settings.user),
+            routing=routing,
+            oneoff=OneOff(settings, db, images, runtime, sandboxes, resolv),
+            proxy=proxy,
+        )
+        server = Server(settings.socket, self._owner[1], Sessions(platform, self._owner[0]).handle)
+        door = FrontDoor(settings)
+        undo.callback(door.close)
+        server.start()
+        undo.callback(server.close)
+        door.start()
+
+
+def _only_one(paths: Paths) -> int:
+    """Hold the run directory for this engine alone; the lock goes with the process, however it ends."""
+    descriptor = os.open(paths.run / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise SystemFailure(f"Another engine runs with {paths.run}", hint="Stop it first.") from None
+    return descriptor

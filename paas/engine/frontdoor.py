@@ -1,0 +1,80 @@
+"""The SSH front door as the engine's child: started unprivileged, started again when it ends."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+
+from paas.errors import SystemFailure
+from paas.paths import PROJECT
+from paas.settings import Settings
+from paas.system import run as system
+
+log = logging.getLogger(__name__)
+
+_READY = 20.0
+_SETTINGS = ("data_dir", "run_dir", "ssh_address", "ssh_port", "user")
+
+
+class FrontDoor:
+    """Its standard input is a pipe whose end it takes as the sign to go: it never outlives the engine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._closing = threading.Event()
+        self._process: system.Process | None = None
+
+    def start(self) -> None:
+        """Returns when it accepts connections. Raises SystemFailure with its own words when it does not."""
+        self._process = self._spawn()
+        if not self._ready(self._process):
+            status = self._process.wait(10)
+            raise SystemFailure(f"The SSH front door did not start (status {status})", hint="Its message stands above.")
+        threading.Thread(target=self._watch, name="front door", daemon=True).start()
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._process is not None:
+            _end(self._process)
+
+    def _spawn(self) -> system.Process:
+        environment = {f"PAAS_{name.upper()}": str(getattr(self._settings, name)) for name in _SETTINGS}
+        return system.start(
+            [sys.executable, "-m", "paas", "ssh"],
+            stdin=system.PIPE,
+            stdout=system.PIPE,
+            stderr=sys.stderr.fileno(),
+            env={**environment, "PAAS_SETTINGS": "/nonexistent"},
+            user=self._settings.user,
+            cwd=PROJECT,
+        )
+
+    def _ready(self, process: system.Process) -> bool:
+        assert process.stdout is not None
+        timer = threading.Timer(_READY, process.kill)
+        timer.start()
+        try:
+            return process.stdout.readline() == b"ready\n"
+        finally:
+            timer.cancel()
+
+    def _watch(self) -> None:
+        while not self._closing.is_set():
+            assert self._process is not None
+            status = self._process.wait()
+            if self._closing.wait(0.2):
+                return
+            log.error("the SSH front door ended with status %s; it is started again", status)
+            self._process = self._spawn()
+            self._ready(self._process)
+
+
+def _end(process: system.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(5)
+    except system.TimeoutExpired:
+        process.kill()
+        process.wait(5)

@@ -1,0 +1,142 @@
+"""The engine's end of the socket: connections, who is at the other end, hang-ups."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas import wire
+from paas.errors import SystemFailure
+from paas.system.files import ensure_directory
+
+log = logging.getLogger(__name__)
+
+_PEER = struct.Struct("3i")
+_FIRST_FRAME = 10.0
+"""Seconds a client has to say what it wants."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One request: what was asked, by which process, with which descriptors."""
+
+    connection: socket.socket
+    uid: int
+    request: wire.Frame
+    descriptors: list[int]
+    hung_up: threading.Event
+    resized: Callable[[int, int], None] = lambda rows, columns: None
+
+    def attach(self, kind: str, descriptor: int) -> None:
+        """Let the client's terminal talk to a descriptor of ours."""
+        try:
+            wire.send(self.connection, {"attach": kind}, (descriptor,))
+        except OSError:
+            self.hung_up.set()
+
+    def on_resize(self, callback: Callable[[int, int], None]) -> None:
+        self.resized = callback
+
+    def finish(self, answer: wire.Frame) -> None:
+        """The last frame. The client may be gone already."""
+        try:
+            wire.send(self.connection, answer)
+        except OSError:
+            pass
+
+
+class Server:
+    """Accepts connections on a unix socket; each is handled on a thread of its own."""
+
+    def __init__(self, path: Path, group: int, handler: Callable[[Session], None]) -> None:
+        self._path = path
+        self._group = group
+        self._handler = handler
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._thread = threading.Thread(target=self._accept, name="socket", daemon=True)
+
+    def start(self) -> None:
+        """Root and members of the group may connect. Raises SystemFailure when another engine does already."""
+        ensure_directory(self._path.parent, mode=0o750, owner=(0, self._group))
+        if self._path.exists():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                if probe.connect_ex(str(self._path)) == 0:
+                    raise SystemFailure(f"Another engine is running ({self._path})", hint="Stop it first.")
+            self._path.unlink()
+        self._listener.bind(str(self._path))
+        os.chown(self._path, 0, self._group)
+        self._path.chmod(0o660)
+        self._listener.listen(128)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._path.unlink(missing_ok=True)
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), name="session", daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        descriptors: list[int] = []
+        with connection:
+            try:
+                connection.settimeout(_FIRST_FRAME)
+                peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+                _, uid, _ = _PEER.unpack(peer)
+                received = wire.receive(connection)
+                if received is None:
+                    return
+                request, descriptors = received
+                connection.settimeout(None)
+                session = Session(connection, uid, request, descriptors, threading.Event())
+                threading.Thread(target=_listen, args=(session,), name="session events", daemon=True).start()
+                self._handler(session)
+            except (OSError, wire.WireError) as error:
+                log.info("a client was dropped: %s", error)
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that listens
+                except OSError:
+                    pass
+
+
+def _listen(session: Session) -> None:
+    """What the client says later; its end is a hang-up."""
+    while True:
+        try:
+            received = wire.receive(session.connection)
+        except (OSError, wire.WireError):
+            received = None
+        if received is None:
+            session.hung_up.set()
+            return
+        frame, descriptors = received
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if "signal" in frame:
+            session.hung_up.set()  # Ctrl-C: the work is given up, and the client still learns how it ended
+        if "signal" in frame:
+            session.hung_up.set()  # the caller wants the command to end
+        size = frame.get("winch")
+        if isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and 0 < n < 10000 for n in size):
+            try:
+                session.resized(size[0], size[1])
+            except OSError:
+                pass  # the terminal has gone meanwhile

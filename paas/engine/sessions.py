@@ -1,0 +1,139 @@
+"""What the engine does for one connection: a command, a key to identify, a repository, a push."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from paas import wire
+from paas.commands import router
+from paas.commands.context import Context, Platform
+from paas.deploy.held import Request
+from paas.engine.server import Session
+from paas.errors import Denied, InvalidInput, PaasError
+from paas.model import Push, RefUpdate, Who
+from paas.names import AppName
+from paas.output import Discard, Hangup, StreamOutput
+
+log = logging.getLogger(__name__)
+
+ROOT = Who("root", admin=True)
+
+
+class Sessions:
+    def __init__(self, platform: Platform, front_door_uid: int) -> None:
+        self._platform = platform
+        self._front_door = front_door_uid
+
+    def handle(self, session: Session) -> None:
+        """Trust: root may do all; the front door's account speaks for those it has authenticated; nobody else."""
+        if session.uid not in (0, self._front_door):
+            session.finish({"exit": 1, "error": "not allowed"})
+            return
+        try:
+            answer = self._answer(session)
+        except PaasError as error:
+            answer = {"exit": error.exit_code, "error": error.message, "hint": error.hint}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning("a request that cannot be understood: %r", error)
+            answer = {"exit": 1, "error": "The request cannot be understood"}
+        session.finish(answer)
+
+    def _answer(self, session: Session) -> wire.Frame:
+        match session.request.get("kind"):
+            case "command":
+                return {"exit": self._command(session)}
+            case "auth":
+                return self._identify(str(session.request["key"]))
+            case "receive":
+                return self._repository(session)
+            case "push":
+                return {"exit": self._push(session)}
+        raise InvalidInput("Unknown kind of request")
+
+    def _who(self, session: Session) -> Who:
+        value = session.request.get("who")
+        if value is None and session.uid == 0:
+            return ROOT
+        if not isinstance(value, dict):
+            raise Denied("Who asks is missing")
+        return Who(str(value["name"]), bool(value["admin"]), str(value.get("address", "")))
+
+    def _command(self, session: Session) -> int:
+        request = session.request
+        if len(session.descriptors) != 3:
+            raise InvalidInput("A command comes with three descriptors")
+        argv = request["argv"]
+        if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
+            raise InvalidInput("The command is no list of words")
+        stdin, stdout, stderr = session.descriptors
+        context = Context(
+            platform=self._platform,
+            who=self._who(session),
+            out=StreamOutput(stdout, stderr),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            tty=bool(request.get("tty")),
+            size=(int(request.get("rows", 24)), int(request.get("columns", 80))),
+            term=str(request.get("term", "dumb"))[:64],
+            terminal=session,
+            hung_up=session.hung_up,
+        )
+        return router.run(context, argv)
+
+    def _identify(self, key: str) -> wire.Frame:
+        found = self._platform.keys.identify(key)
+        return {"exit": 0, "name": found.name, "admin": found.admin} if found else {"exit": 1}
+
+    def _repository(self, session: Session) -> wire.Frame:
+        """The repository of an app for git; a push makes an app that does not exist yet."""
+        apps, name = self._platform.apps, str(session.request["app"])
+        app = apps.find(name)
+        if app is None:
+            checked = AppName(name)
+            if session.request["service"] != "git-receive-pack":
+                apps.get(name)  # raises, with near matches
+            app = self._platform.changes.create(checked, self._request(session))
+        return {
+            "exit": 0,
+            "app": app.name,
+            "repo": str(apps.repo(app)),
+            "limit": self._platform.settings.push_limit,
+        }
+
+    def _request(self, session: Session) -> Request:
+        return Request(self._who(session), Discard(), session.hung_up.is_set)
+
+    def _push(self, session: Session) -> int:
+        """git's pre-receive hook. What goes wrong is told to the pusher, and git refuses the push."""
+        request = session.request
+        stdout, stderr = session.descriptors[-2:]
+        out = StreamOutput(stdout, stderr)
+        try:
+            self._platform.pipeline.push(self._push_of(session), out, session.hung_up.is_set)
+        except PaasError as error:
+            try:
+                out.warn(error.message)
+                if error.hint:
+                    out.warn(error.hint)
+            except Hangup:
+                pass
+            log.info("push to %s refused: %s", request.get("app"), error.message.splitlines()[0])
+            return error.exit_code
+        except Hangup:
+            return 130
+        return 0
+
+    def _push_of(self, session: Session) -> Push:
+        request = session.request
+        app = self._platform.apps.get(str(request["app"]))
+        repo = self._platform.apps.repo(app)
+        quarantine = request.get("quarantine")
+        if quarantine is not None:
+            path = Path(str(quarantine))
+            if path.parent != repo / "objects" or ".." in path.parts:
+                raise InvalidInput("The quarantine lies outside of the repository")
+            quarantine = path
+        updates = tuple(RefUpdate(str(old), str(new), str(ref)) for old, new, ref in request["updates"])
+        return Push(app.name, self._who(session), updates, repo, quarantine)
