@@ -88,6 +88,9 @@ class Engine:
         ensure_directory(paths.log, mode=0o750)
         ensure_host_keys(paths.ssh, self._owner)
         remove_tree(paths.run / "build")
+        door = FrontDoor(settings)
+        undo.callback(door.close)
+        door.start()
 
         db = Database(paths.database)
         undo.callback(db.close)
@@ -129,7 +132,7 @@ class Engine:
         undo.callback(supervisor.close)
         runtime.on_exit(supervisor.ended)
         lost = supervisor.adopt()
-        network.restore(NetworkState(services=services.all(), forwards=services.forwards(), proxy={}))
+        network.restore(NetworkState(services.all(), services.forwards(), proxy.ports_in_force()))
         proxy.start(routing.routes)
         supervisor.boot(lost)
 
@@ -167,11 +170,10 @@ class Engine:
             proxy=proxy,
         )
         server = Server(settings.socket, self._owner[1], Sessions(platform, self._owner[0]).handle)
-        door = FrontDoor(settings)
-        undo.callback(door.close)
-        server.start()
+        server.listen()
         undo.callback(server.close)
-        door.start()
+        door.wait_ready()
+        server.start()
 
 
 def _only_one(paths: Paths) -> int:

@@ -26,8 +26,12 @@ class FrontDoor:
         self._process: system.Process | None = None
 
     def start(self) -> None:
-        """Returns when it accepts connections. Raises SystemFailure with its own words when it does not."""
+        """Begin; importing its libraries takes it half a second, which others may use."""
         self._process = self._spawn()
+
+    def wait_ready(self) -> None:
+        """Returns when it accepts connections. Raises SystemFailure when it does not; it has said why."""
+        assert self._process is not None
         if not self._ready(self._process):
             status = self._process.wait(10)
             raise SystemFailure(f"The SSH front door did not start (status {status})", hint="Its message stands above.")

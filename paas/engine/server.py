@@ -61,8 +61,8 @@ class Server:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._accept, name="socket", daemon=True)
 
-    def start(self) -> None:
-        """Root and members of the group may connect. Raises SystemFailure when another engine does already."""
+    def listen(self) -> None:
+        """Root and members of the group may connect; they wait until `start`. Raises SystemFailure."""
         ensure_directory(self._path.parent, mode=0o750, owner=(0, self._group))
         if self._path.exists():
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -73,6 +73,9 @@ class Server:
         os.chown(self._path, 0, self._group)
         self._path.chmod(0o660)
         self._listener.listen(128)
+
+    def start(self) -> None:
+        """Answer those who have connected, and whoever comes."""
         self._thread.start()
 
     def close(self) -> None:

@@ -78,6 +78,11 @@ class Proxy:
         self.apply()
         threading.Thread(target=self._watch, name="nginx", daemon=True).start()
 
+    def ports_in_force(self) -> dict[int, int]:
+        """Public port -> local port of the nginx that serves now, also one that a former engine left."""
+        with self._lock:
+            return self._local or self._read_note()[2]
+
     def close(self) -> None:
         """nginx goes on serving; the next engine takes it over."""
         self._closing.set()
@@ -165,16 +170,22 @@ class Proxy:
         note = {"generation": self._current.number, "digest": self._digest, "ports": self._local}
         write_atomic(self._root / "current", json.dumps(note))
 
-    def _take_over(self) -> None:
+    def _read_note(self) -> tuple[int, str, dict[int, int]]:
+        """(generation, digest, public port -> local port) of the nginx that serves; (0, "", {}) when there is none."""
         try:
             note = json.loads((self._root / "current").read_text())
+            generation = Generation(self._root / f"g{int(note['generation'])}")
             local = {int(public): int(port) for public, port in note["ports"].items()}
+            return (generation.number, str(note["digest"]), local) if generation.pid is not None else (0, "", {})
         except (OSError, ValueError, KeyError):
-            note, local = {}, {}
+            return 0, "", {}
+
+    def _take_over(self) -> None:
+        serving, digest, local = self._read_note()
         for directory in self._root.glob("g[0-9]*"):
             generation = Generation(directory)
-            if generation.number == note.get("generation") and generation.pid is not None:
-                self._current, self._digest, self._local = generation, str(note["digest"]), local
+            if generation.number == serving:
+                self._current, self._digest, self._local = generation, digest, local
                 self._last_port = max(local.values(), default=self._last_port)
                 self._ports.hold({*local, self._settings.https_port})
                 self._redirect(local)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -40,6 +41,8 @@ LOGIN_GRACE = 15.0
 CHANNELS = 16
 """Commands at once over one connection."""
 KEY_TRIES = 12
+_PREDECESSOR = 2.0
+"""Seconds that the front door of an engine which was killed may take to notice and leave its port."""
 _VERSION = "SSH-2.0-paas"
 
 

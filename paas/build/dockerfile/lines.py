@@ -51,7 +51,8 @@ def decode(data: bytes, filename: str) -> Text:
             raise DockerfileError(filename, (), Span(number, number), "the line is not UTF-8 text") from None
         if "\0" in text:
             raise DockerfileError(filename, (), Span(number, number), "the line contains a NUL byte")
-    lines = tuple(line.removesuffix("\r") for line in data.decode("utf-8").removeprefix("\ufeff").split("\n"))
+    body = data.decode("utf-8").removeprefix("\ufeff").removesuffix("\n")
+    lines = tuple(line.removesuffix("\r") for line in body.split("\n"))
     return Text(filename, lines, _escape(filename, lines))
 
 
