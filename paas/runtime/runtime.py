@@ -95,6 +95,7 @@ class Runtime:
         ensure_directory(self._places.persist / spec.id, mode=0o700)  # conmon dies without a word where it is missing
         pid = conmon.create((*self._namespace.prefix, *command), stdio, bundle.directory)
         self._seccomp.keep(self._places.crun / spec.id / "seccomp.bpf")
+        _open_streams(pid)
         (bundle.directory / "started").write_text(f"{pid} {_start_time(pid)}")
 
     def start(self, id: str) -> None:
@@ -343,6 +344,20 @@ class _Watcher:
             self.callback(id)
         except PaasError as error:
             log.error("after the end of container %s: %s", id[:12], error.message)
+
+
+def _open_streams(pid: int) -> None:
+    """Let whoever the container's processes run as open /dev/stdout and /dev/stderr again, as many programs do.
+
+    The pipes behind them belong to the host's root, which is nobody inside; only the container can reach them.
+    """
+    for number in range(3):
+        path = Path(f"/proc/{pid}/fd/{number}")
+        try:
+            if stat.S_ISFIFO(path.stat().st_mode):
+                path.chmod(0o666)
+        except FileNotFoundError:
+            pass  # ended already, or the stream is closed
 
 
 def _remove_empty(upper: Path, made: Sequence[str]) -> None:

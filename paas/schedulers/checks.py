@@ -9,7 +9,7 @@ from paas.errors import Cancelled, DeployFailed
 from paas.model import Instance
 from paas.output import Output
 from paas.runtime.logs import tail
-from paas.runtime.probe import listening_ports, tcp_listening
+from paas.runtime.probe import Probe, listening_ports
 from paas.runtime.runtime import Runtime
 
 WORKER_UPTIME = 1.0
@@ -25,11 +25,20 @@ class Checks:
 
     def wait_healthy(self, instances: Sequence[Instance], out: Output, cancelled: Callable[[], bool]) -> None:
         """Return when all are healthy. Raises DeployFailed, after showing the last output of the one that is not."""
+        probes = {i.id: Probe(i.address, i.port) for i in instances if i.port is not None}
+        try:
+            self._wait(list(instances), probes, out, cancelled)
+        finally:
+            for probe in probes.values():
+                probe.close()
+
+    def _wait(
+        self, waiting: list[Instance], probes: dict[str, Probe], out: Output, cancelled: Callable[[], bool]
+    ) -> None:
         started = time.monotonic()
-        waiting = list(instances)
         pause = _FIRST_PAUSE
         while True:
-            waiting = [instance for instance in waiting if not self._healthy(instance, started, out)]
+            waiting = [i for i in waiting if not self._healthy(i, probes.get(i.id), started, out)]
             if not waiting:
                 return
             if cancelled():
@@ -39,8 +48,8 @@ class Checks:
             time.sleep(pause)
             pause = min(pause * 1.3, _LONGEST_PAUSE)
 
-    def _healthy(self, instance: Instance, started: float, out: Output) -> bool:
-        if instance.port is not None and tcp_listening(instance.address, instance.port, timeout=0.5):
+    def _healthy(self, instance: Instance, probe: Probe | None, started: float, out: Output) -> bool:
+        if probe is not None and probe.ask(self._runtime.pid(instance.id)):
             return True
         status = self._runtime.status(instance.id)
         if not status.running:
@@ -50,7 +59,7 @@ class Checks:
                 f"{instance.name} {why} before it was ready",
                 hint="Its last output stands above. The previous release, if any, keeps serving.",
             )
-        return instance.port is None and time.monotonic() - started >= WORKER_UPTIME
+        return probe is None and time.monotonic() - started >= WORKER_UPTIME
 
     def _late(self, instance: Instance, out: Output) -> DeployFailed:
         self._show_output(instance, out)
