@@ -23,7 +23,9 @@ def answer(client):
             if line.split()[1:2] == [b"/slow"]:
                 time.sleep(5)
             body = f"{MESSAGE}\n".encode()
-            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            client.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            )
             if close:
                 return
 

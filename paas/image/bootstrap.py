@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import select
+import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from paas.errors import Cancelled, InvalidInput, SystemFailure
 from paas.image.reference import parse
@@ -18,11 +21,13 @@ from paas.image.store import ImageStore
 from paas.image.unpack import unpack
 from paas.model import HistoryEntry, Image, ImageConfig
 from paas.names import shown
-from paas.output import Output, human_bytes
+from paas.output import Hangup, Output, human_bytes
 from paas.state.database import now
 from paas.system import run as system
 
 _DEFAULT_SUITES = {"debian": "bookworm", "ubuntu": "noble"}
+_ROLLING = frozenset({"sid", "unstable", "testing", "experimental"})
+_SECURITY = "http://deb.debian.org/debian-security"
 _SUITE = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CLEAN = (
@@ -59,46 +64,68 @@ def bootstrap(
 
 def _make(store: ImageStore, distribution: str, suite: str, out: Output, cancelled: Callable[[], bool]) -> Image:
     started = time.monotonic()
-    process = system.start(_argv(distribution, suite), stdout=system.PIPE, stderr=system.PIPE, new_session=True)
+    proxy = _apt_proxy()
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    env = {"SOURCE_DATE_EPOCH": str(int(midnight.timestamp()))}  # made twice on a day, the same layer
+    if proxy and "@" in proxy:
+        env["http_proxy"] = proxy  # a password belongs neither in arguments nor in the image
+        proxy = None
+    argv = _argv(distribution, suite, proxy)
+    process = system.start(argv, stdout=system.PIPE, stderr=system.PIPE, env=env, new_session=True)
     assert process.stdout is not None and process.stderr is not None
     said: deque[str] = deque(maxlen=8)
     progress = threading.Thread(target=_show, args=(process.stderr, out, said, started), daemon=True)
     progress.start()
-    tar = _Hashed(process.stdout, cancelled)
+    tar = _Hashed(process.stdout.fileno(), cancelled)
     try:
         with store.draft() as draft:
             root = os.open(draft.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                unpack(tar, root, whiteouts=True)  # type: ignore[arg-type]
+                unpack(cast(IO[bytes], tar), root)
             except InvalidInput as error:
-                if process.wait(timeout=60) == 0:
+                if _ended(process) == 0:
                     raise
                 progress.join(5)
                 raise _failed(suite, said) from error
             finally:
                 os.close(root)
             tar.drain()
-            if process.wait(timeout=60) != 0:
+            if _ended(process) != 0:
                 progress.join(5)
                 raise _failed(suite, said)
             digest = "sha256:" + tar.hash.hexdigest()
             layer = store.commit(draft, digest, diff_id=digest)
     finally:
         process.stdout.close()
-        if process.poll() is None:
-            process.terminate()
-            process.wait(timeout=60)
+        _end(process)
+        progress.join(5)
     created = now()
     history = HistoryEntry(created, f"images:bootstrap {distribution}:{suite}")
     return store.add_image(ImageConfig(env={"PATH": _PATH}, cmd=("bash",)), [layer], [history], created)
 
 
-def _argv(distribution: str, suite: str) -> tuple[str, ...]:
+def _ended(process: system.Process) -> int | None:
+    """The status of a process that has nothing more to say; None when it hangs."""
+    try:
+        return process.wait(timeout=60)
+    except system.TimeoutExpired:
+        return None
+
+
+def _end(process: system.Process) -> None:
+    """Stop mmdebstrap and what it runs, if it still does; on SIGTERM it unmounts and removes what it made."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        if _ended(process) is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _argv(distribution: str, suite: str, proxy: str | None) -> tuple[str, ...]:
     options = ["--variant=minbase", "--format=tar", "--mode=root", f"--customize-hook={_CLEAN}"]
-    if proxy := _apt_proxy():
+    if proxy:
         options.append(f'--aptopt=Acquire::http::Proxy "{proxy}"')
-    mirror = _host_mirror(distribution)
-    return ("mmdebstrap", *options, suite, "-", *([mirror] if mirror else []))
+    return ("mmdebstrap", *options, suite, "-", *_sources(distribution, suite))
 
 
 def _apt_proxy() -> str | None:
@@ -107,9 +134,23 @@ def _apt_proxy() -> str | None:
     return text if done.status == 0 and re.fullmatch(r"http://[\w.:@/-]+", text) else None
 
 
+def _sources(distribution: str, suite: str) -> tuple[str, ...]:
+    """The lines of sources.list; none for mmdebstrap's own, which has updates and security where a suite has them."""
+    mirror = _host_mirror(distribution)
+    if distribution == "ubuntu":
+        mirror = mirror or "http://archive.ubuntu.com/ubuntu"
+        return tuple(f"deb {mirror} {suite}{part} main universe" for part in ("", "-updates", "-security"))
+    if mirror is None:
+        return ()
+    lines = [f"deb {mirror} {suite} main"]
+    if suite not in _ROLLING:
+        lines.append(f"deb {mirror} {suite}-updates main")
+        lines.append(f"deb {_host_mirror('debian-security') or _SECURITY} {suite}-security main")
+    return tuple(lines)
+
+
 def _host_mirror(distribution: str) -> str | None:
-    """The mirror this host uses for the distribution, None for mmdebstrap's own default."""
-    default = "http://archive.ubuntu.com/ubuntu" if distribution == "ubuntu" else ""
+    """The mirror this host uses for the distribution (the last part of its URL), None for the usual one."""
     for file in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]:
         try:
             text = file.read_text()
@@ -117,16 +158,20 @@ def _host_mirror(distribution: str) -> str | None:
             continue
         for url in re.findall(r"^(?:deb\b.*?|URIs:\s*)(https?://\S+)", text, re.MULTILINE):
             if re.fullmatch(rf"https?://[\w.:-]+(/[\w.-]+)*/{distribution}/?", url) and "deb.debian.org" not in url:
-                return str(url)
-    return default or None
+                return str(url).rstrip("/")
+    return None
 
 
 def _show(stream: IO[bytes], out: Output, said: deque[str], started: float) -> None:
-    for raw in stream:
+    heard = True
+    for raw in stream:  # to the end, whoever listens: a full pipe would stop the tool
         line = raw.decode("utf-8", "replace").rstrip()
         said.append(line)
-        if line.startswith("I: "):
-            out.detail(f"{line[3:]} ({time.monotonic() - started:.0f} s)")
+        if heard and line.startswith("I: "):
+            try:
+                out.detail(f"{line[3:]} ({time.monotonic() - started:.0f} s)")
+            except Hangup:
+                heard = False
 
 
 def _failed(suite: str, said: deque[str]) -> SystemFailure:
@@ -137,17 +182,22 @@ def _failed(suite: str, said: deque[str]) -> SystemFailure:
 
 
 class _Hashed:
-    """A stream that is hashed while it is read."""
+    """A pipe that is hashed while it is read; waiting for it ends when the caller cancels."""
 
-    def __init__(self, stream: IO[bytes], cancelled: Callable[[], bool]) -> None:
-        self._stream = stream
+    def __init__(self, pipe: int, cancelled: Callable[[], bool]) -> None:
+        self._pipe = pipe
+        self._ready = select.poll()
+        self._ready.register(pipe, select.POLLIN)
         self._cancelled = cancelled
         self.hash = hashlib.sha256()
 
-    def read(self, size: int = -1) -> bytes:
-        if self._cancelled():
-            raise Cancelled("Cancelled; nothing was made")
-        data = self._stream.read(size)
+    def read(self, size: int) -> bytes:
+        while True:
+            if self._cancelled():
+                raise Cancelled("Cancelled; nothing was made")
+            if self._ready.poll(500):
+                break
+        data = os.read(self._pipe, size)
         self.hash.update(data)
         return data
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from paas.errors import SystemFailure
 from paas.model import Layer
 from paas.state import images
 from paas.state.database import Database
@@ -18,7 +19,7 @@ from paas.system.files import ensure_directory, remove_tree, sync_directory
 
 _TEMPORARY = ".tmp-"
 _FEW = 64
-"""Up to so many files are synced one by one; more are synced with their whole file system."""
+"""Up to so many files and directories are synced one by one; more are synced with their whole file system."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,7 +51,8 @@ class LayerFiles:
 
     def __init__(self, db: Database, root: Path) -> None:
         self._db = db
-        self._root = ensure_directory(root, mode=0o711)
+        self._root = ensure_directory(root, mode=0o700)
+        self._root.chmod(0o700)  # set-id programs of images lie below, with their real owners: no user may reach them
 
     def path(self, number: int) -> Path:
         return self._root / str(number)
@@ -63,12 +65,21 @@ class LayerFiles:
         return draft
 
     def commit(self, draft: LayerDraft, id: str, diff_id: str | None = None) -> Layer:
-        """Make the draft's upper directory a layer, durably; a layer with this id that exists already wins."""
+        """Make the draft's upper directory a layer, durably; a layer with this id that exists already wins.
+
+        Raises SystemFailure.
+        """
+        try:
+            return self._commit(draft, id, diff_id)
+        except OSError as error:
+            raise SystemFailure(f"The layer cannot be kept: {error.strerror}") from error
+
+    def _commit(self, draft: LayerDraft, id: str, diff_id: str | None) -> Layer:
         known = images.layer_by_id(self._db, id)
         if known is not None and self.path(known.number).is_dir():
             return known
-        size, files = _measure(draft.upper)
-        _sync(draft.upper, files)
+        size, some = _measure(draft.upper)
+        _sync(draft.upper, some)
         with self._db.transaction():
             again = images.layer_by_id(self._db, id)
             if again is not None:
@@ -76,18 +87,23 @@ class LayerFiles:
                     draft.upper.rename(self.path(again.number))
                 return again
             layer = images.insert_layer(self._db, id, size, diff_id)
-            draft.upper.rename(self.path(layer.number))
+            path = self.path(layer.number)
+            if path.exists():  # a transaction that failed after its rename; its number is given again
+                self._discard(path)
+            draft.upper.rename(path)
             sync_directory(self._root)
             return layer
 
-    def remove(self, layer: Layer) -> None:
-        """The row first: a directory without a row is removed by `recover`, a row without one would be a hole."""
-        images.delete_layer(self._db, layer.number)
+    def remove_directory(self, layer: Layer) -> None:
+        """After its row: a directory without a row is removed by `recover`, a row without one would be a hole."""
         path = self.path(layer.number)
         if path.exists():
-            doomed = self._root / f"{_TEMPORARY}{secrets.token_hex(6)}"
-            path.rename(doomed)
-            remove_tree(doomed)
+            self._discard(path)
+
+    def _discard(self, path: Path) -> None:
+        doomed = self._root / f"{_TEMPORARY}{secrets.token_hex(6)}"
+        path.rename(doomed)
+        remove_tree(doomed)
 
     def recover(self) -> list[Layer]:
         """Remove what no row knows; returns the layers whose directory is missing."""
@@ -99,17 +115,18 @@ class LayerFiles:
 
 
 def _measure(top: Path) -> tuple[int, list[str]]:
-    """Bytes of all regular files, hard links once; and the paths of the first _FEW + 1 of them."""
-    size, files = 0, list[str]()
+    """Bytes of all regular files, hard links once; and the first _FEW + 1 files and directories, as paths."""
+    size, some = 0, [str(top)]
     seen: set[int] = set()
     for entry in _walk(top):
         info = entry.stat(follow_symlinks=False)
-        if stat.S_ISREG(info.st_mode) and info.st_ino not in seen:
+        is_file = stat.S_ISREG(info.st_mode) and info.st_ino not in seen
+        if is_file:
             seen.add(info.st_ino)
             size += info.st_size
-            if len(files) <= _FEW:
-                files.append(entry.path)
-    return size, files
+        if (is_file or stat.S_ISDIR(info.st_mode)) and len(some) <= _FEW:
+            some.append(entry.path)
+    return size, some
 
 
 def _walk(top: Path | str) -> Iterator[os.DirEntry[str]]:
@@ -122,8 +139,8 @@ def _walk(top: Path | str) -> Iterator[os.DirEntry[str]]:
                     stack.append(entry.path)
 
 
-def _sync(top: Path, files: list[str]) -> None:
-    if len(files) > _FEW:
+def _sync(top: Path, some: list[str]) -> None:
+    if len(some) > _FEW:
         descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if _libc.syncfs(descriptor) < 0:
@@ -132,7 +149,7 @@ def _sync(top: Path, files: list[str]) -> None:
         finally:
             os.close(descriptor)
         return
-    for path in files:
+    for path in reversed(some):  # what is in a directory before the directory
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

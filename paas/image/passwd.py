@@ -43,7 +43,7 @@ def _resolve(root: int, spec: str) -> User:
     groups = tuple(
         int(fields[2])
         for fields in _lines(root, "etc/group", 4)
-        if login and login in fields[3].split(",") and fields[2].isdigit()
+        if login and login in fields[3].split(",") and _id(fields[2]) is not None
     )
     return User(uid, gid, groups, home)
 
@@ -51,10 +51,11 @@ def _resolve(root: int, spec: str) -> User:
 def _user(root: int, name: str) -> tuple[int, int, str, str]:
     number = _number(name)
     for fields in _lines(root, "etc/passwd", 7):
-        if not (fields[2].isdigit() and fields[3].isdigit()):
+        uid, gid = _id(fields[2]), _id(fields[3])
+        if uid is None or gid is None:
             continue
-        if fields[0] == name or (number is not None and int(fields[2]) == number):
-            return int(fields[2]), int(fields[3]), fields[5] or "/", fields[0]
+        if fields[0] == name or uid == number:
+            return uid, gid, fields[5] or "/", fields[0]
     if number is None:
         raise InvalidInput(
             f"The image has no user {shown(name)} in /etc/passwd", hint="Make it with RUN useradd first."
@@ -67,9 +68,17 @@ def _group(root: int, name: str) -> int:
     if number is not None:
         return number
     for fields in _lines(root, "etc/group", 4):
-        if fields[0] == name and fields[2].isdigit():
-            return int(fields[2])
+        gid = _id(fields[2])
+        if fields[0] == name and gid is not None:
+            return gid
     raise InvalidInput(f"The image has no group {shown(name)} in /etc/group", hint="Make it with RUN groupadd first.")
+
+
+def _id(text: str) -> int | None:
+    """An id as a file of the image has it; None for what is none, or has no place in a container."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        return None
+    return int(text) if int(text) <= _MAXIMUM else None
 
 
 def _number(text: str) -> int | None:
@@ -82,7 +91,7 @@ def _number(text: str) -> int | None:
 
 def _lines(root: int, path: str, fields: int) -> Iterator[list[str]]:
     content = read_in_root(root, path, _LIMIT) or b""
-    for line in content.decode("utf-8", "replace").splitlines():
+    for line in content.decode("utf-8", "replace").split("\n"):
         parts = line.split(":")
-        if len(parts) >= fields:
+        if len(parts) >= fields and "\0" not in line:
             yield parts

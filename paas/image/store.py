@@ -131,13 +131,19 @@ class ImageStore:
     # -- garbage --------------------------------------------------------------------------------------------------
 
     def prune(self) -> tuple[int, int]:
-        """Remove images and layers that nothing needs; returns how many of each."""
-        doomed = images.unused_images(self._db)
-        for id in doomed:
-            images.delete_image(self._db, id)
-        layers = images.unused_layers(self._db)
+        """Remove images and layers that nothing needs; returns how many of each.
+
+        Not to be called while something is built: an image that no release or tag has yet counts as not needed.
+        """
+        with self._db.transaction():
+            doomed = images.unused_images(self._db)
+            for id in doomed:
+                images.delete_image(self._db, id)
+            layers = images.unused_layers(self._db)
+            for layer in layers:
+                images.delete_layer(self._db, layer.number)
         for layer in layers:
-            self._files.remove(layer)
+            self._files.remove_directory(layer)
         return len(doomed), len(layers)
 
 

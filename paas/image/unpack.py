@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import errno
 import gzip
 import io
 import lzma
+import math
 import os
 import shutil
 import stat
 import tarfile
+import zlib
 from dataclasses import dataclass
 from typing import IO, cast
 
@@ -25,6 +28,22 @@ from paas.system.inroot import make_directories, open_in_root
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _XATTR = "SCHILY.xattr."
 _CHUNK = 1 << 20
+_DEEPEST = 200
+_OVERHEAD = 4 << 20
+"""Bytes that the headers of one entry may take (long names, extended attributes), and padding at the end."""
+_DAMAGE = (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError)
+_ITS_FAULT = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.EINVAL,
+        errno.EMLINK,
+        errno.ENAMETOOLONG,
+    }
+)
+"""What the file system says to an entry that makes no sense; everything else is the machine's fault."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _COMPRESSED = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
@@ -79,20 +98,52 @@ def unpack(
     Owners, modes, times (unless `time`, in ns, is given), hard links, file capabilities and user xattrs are kept;
     devices and sockets are left out. Raises InvalidInput for entries that lead outside and beyond the limits.
     """
+    metered = _Metered(stream)
+    source = cast(IO[bytes], metered)
+    unpacker = _Unpacker(metered, root, destination.rstrip("/"), whiteouts, time, limits)
     try:
-        with tarfile.open(fileobj=stream, mode="r|", errorlevel=1, errors="surrogateescape") as archive:
-            _Unpacker(archive, root, destination.rstrip("/"), whiteouts, time, limits).run()
-    except (tarfile.TarError, EOFError, lzma.LZMAError, gzip.BadGzipFile, UnicodeError) as error:
+        with tarfile.open(fileobj=source, mode="r|", errorlevel=1, errors="surrogateescape") as archive:
+            unpacker.run(archive)
+        metered.drain()
+    except _DAMAGE as error:
         raise InvalidInput(f"The archive is damaged: {error}") from None
     except OSError as error:
-        raise SystemFailure(f"The archive cannot be unpacked: {error.strerror or error}") from error
+        if error.errno is None:  # what bz2 raises for bad data
+            raise InvalidInput(f"The archive is damaged: {error}") from None
+        if error.errno in _ITS_FAULT:
+            raise InvalidInput(
+                f"The archive's entry {shown(unpacker.entry)} makes no sense: {error.strerror}"
+            ) from None
+        raise SystemFailure(f"{shown(unpacker.entry)} cannot be unpacked: {error.strerror}") from error
+
+
+class _Metered:
+    """A stream that refuses to give more than the present entry may take: tarfile reads headers of any size."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.left = _OVERHEAD
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise InvalidInput("The archive has an entry with headers that are too large")
+        return data
+
+    def drain(self) -> None:
+        """Read on to the end, where the compression has its checksum; give up on an end that never comes."""
+        for _ in range(_OVERHEAD // _CHUNK):
+            if not self._stream.read(_CHUNK):
+                return
 
 
 class _Unpacker:
     def __init__(
-        self, archive: tarfile.TarFile, root: int, destination: str, whiteouts: bool, time: int | None, limits: Limits
+        self, stream: _Metered, root: int, destination: str, whiteouts: bool, time: int | None, limits: Limits
     ) -> None:
-        self._archive = archive
+        self._stream = stream
+        self.entry = ""
         self._root = root
         self._destination = destination
         self._whiteouts = whiteouts
@@ -101,17 +152,24 @@ class _Unpacker:
         self._written = 0
         self._directories: list[tuple[str, int]] = []
 
-    def run(self) -> None:
-        for count, member in enumerate(self._archive, start=1):
+    def run(self, archive: tarfile.TarFile) -> None:
+        count = 0
+        while (member := archive.next()) is not None:
+            archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+            count += 1
             if count > self._limits.entries:
                 raise InvalidInput(f"The archive has more than {self._limits.entries} entries")
+            if not 0 <= member.size <= self._limits.size:  # before anybody seeks over it
+                raise self._too_large()
+            self.entry = member.name
+            self._stream.left = member.size + _OVERHEAD
             path = self._path(member.name)
             if path == "":
                 continue
             parent, _, name = path.rpartition("/")
             directory = make_directories(self._root, f"{self._destination}/{parent}")
             try:
-                self._place(member, directory, name, path)
+                self._place(archive, member, directory, name, path)
             finally:
                 os.close(directory)
         for path, time in reversed(self._directories):  # last, as their content changes their times
@@ -124,11 +182,16 @@ class _Unpacker:
 
     def _path(self, name: str) -> str:
         parts = [part for part in name.split("/") if part not in ("", ".")]
-        if ".." in parts or any(len(os.fsencode(part)) > 255 for part in parts) or len(name) > 4096:
-            raise InvalidInput(f"The archive has an entry {shown(name)}, which leads outside or is too long")
+        if ".." in parts or "\0" in name:
+            raise InvalidInput(f"The archive has an entry {shown(name)}, which leads outside")
+        if len(parts) > _DEEPEST or len(name) > 4000 or any(len(os.fsencode(part)) > 255 for part in parts):
+            raise InvalidInput(f"The archive has an entry {shown(name)}, which is too long or too deep")
         return "/".join(parts)
 
-    def _place(self, member: tarfile.TarInfo, directory: int, name: str, path: str) -> None:
+    def _too_large(self) -> InvalidInput:
+        return InvalidInput(f"The archive's content is larger than {self._limits.size} bytes")
+
+    def _place(self, archive: tarfile.TarFile, member: tarfile.TarInfo, directory: int, name: str, path: str) -> None:
         if self._whiteouts and name.startswith(_WHITEOUT):
             self._white_out(directory, name)
             return
@@ -142,11 +205,13 @@ class _Unpacker:
             self._link(member, directory, name)
             return
         if member.issym():
+            if not member.linkname or "\0" in member.linkname:
+                raise InvalidInput(f"The archive has a symlink {shown(member.name)} that names nothing")
             os.symlink(member.linkname, name, dir_fd=directory)
         elif member.isfifo():
             os.mkfifo(name, 0o600, dir_fd=directory)
         elif member.isreg():
-            self._write(member, directory, name)
+            self._write(archive, member, directory, name)
         else:
             raise InvalidInput(f"The archive has an entry {shown(member.name)} of an unknown type")
         self._dress(member, directory, name)
@@ -155,9 +220,12 @@ class _Unpacker:
         try:
             os.mkdir(name, 0o700, dir_fd=directory)
         except FileExistsError:
-            if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+            there = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+            if not stat.S_ISDIR(there):
                 _remove(directory, name)
                 os.mkdir(name, 0o700, dir_fd=directory)
+                if self._whiteouts and stat.S_ISCHR(there):  # the layer hides a directory and has one of its own
+                    _make_opaque(directory, name)
         self._dress(member, directory, name)
         self._directories.append((path, self._time_of(member)))
 
@@ -172,11 +240,11 @@ class _Unpacker:
         finally:
             os.close(target)
 
-    def _write(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
+    def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, directory: int, name: str) -> None:
         self._written += member.size
         if self._written > self._limits.size:
-            raise InvalidInput(f"The archive's content is larger than {self._limits.size} bytes")
-        source = self._archive.extractfile(member)
+            raise self._too_large()
+        source = archive.extractfile(member)
         assert source is not None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(name, flags, 0o600, dir_fd=directory), "wb", buffering=0) as file:
@@ -197,25 +265,49 @@ class _Unpacker:
     def _set_xattrs(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
         for key, value in member.pax_headers.items():
             xattr = key.removeprefix(_XATTR)
-            if xattr != key and (xattr == "security.capability" or xattr.startswith("user.")):
+            if xattr == key or xattr.startswith("user.overlay."):
+                continue
+            if xattr == "security.capability" or xattr.startswith("user."):
                 opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
                 try:
                     os.setxattr(opened, xattr, value.encode("utf-8", "surrogateescape"))
+                except OSError as error:
+                    if error.errno != errno.ENOTSUP or xattr == "security.capability":
+                        raise
                 finally:
                     os.close(opened)
 
     def _time_of(self, member: tarfile.TarInfo) -> int:
-        return int(member.mtime * 1_000_000_000) if self._time is None else self._time
+        if self._time is not None:
+            return self._time
+        if not math.isfinite(member.mtime) or abs(member.mtime) >= 1 << 33:
+            raise InvalidInput(f"The archive's entry {shown(member.name)} has an impossible time")
+        whole = math.floor(member.mtime)  # apart, as a float does not hold that many digits
+        return whole * 1_000_000_000 + round((member.mtime - whole) * 1_000_000_000)
 
     def _white_out(self, directory: int, name: str) -> None:
+        """Hide what layers below have; what this layer has itself stays, in whatever order it comes."""
         if name == _OPAQUE:
-            os.setxattr(f"/proc/self/fd/{directory}", "trusted.overlay.opaque", b"y")
+            _make_opaque(directory, ".")
             return
         hidden = name.removeprefix(_WHITEOUT)
         if hidden in ("", ".", ".."):
             raise InvalidInput(f"The archive has a whiteout {shown(name)}, which names no file")
-        _remove(directory, hidden)
-        os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=directory)
+        if hidden.startswith(_WHITEOUT):
+            return  # bookkeeping of aufs
+        try:
+            os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=directory)
+        except FileExistsError:
+            if stat.S_ISDIR(os.stat(hidden, dir_fd=directory, follow_symlinks=False).st_mode):
+                _make_opaque(directory, hidden)
+
+
+def _make_opaque(directory: int, name: str) -> None:
+    opened = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+    try:
+        os.setxattr(opened, "trusted.overlay.opaque", b"y")
+    finally:
+        os.close(opened)
 
 
 def _remove(directory: int, name: str) -> None:
@@ -229,6 +321,9 @@ def _remove(directory: int, name: str) -> None:
 
 
 def peek(stream: IO[bytes], size: int = 512) -> tuple[bytes, IO[bytes]]:
-    """The first bytes of a stream, and a stream that still has them."""
+    """The first bytes of a stream, and a stream that still has them. Raises OSError when it is damaged."""
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream, _CHUNK)  # type: ignore[type-var]
-    return buffered.peek(size)[:size], cast(IO[bytes], buffered)
+    try:
+        return buffered.peek(size)[:size], cast(IO[bytes], buffered)
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise OSError(str(error)) from error

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from paas.settings import Settings
 
 GATEWAY = IPv4Address("169.254.1.1")
-"""What containers send everything to; the host answers for it on every link."""
+"""What containers send everything to: the host's end of their link."""
 
 
 def instance_capacity(settings: Settings) -> int:

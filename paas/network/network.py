@@ -50,7 +50,6 @@ class Network:
 
     def connect(self, netns: Path, link: str, address: IPv4Address) -> None:
         """Give a network namespace (a file that pins it) the address, over a link with this name on the host."""
-        self._links.remove(link)
         self._links.add(netns, link, address)
 
     def disconnect(self, link: str) -> None:
@@ -59,32 +58,43 @@ class Network:
 
     def set_service(self, address: IPv4Address, ports: Mapping[int, Sequence[Backend]]) -> None:
         """From now on new connections to the virtual address's ports go to these instances, in turn."""
+        wanted = {port: tuple(backends) for port, backends in ports.items()}
         with self._lock:
             before = self._state.services.get(address, {})
-            commands = rules.set_service(self._frame, address, before, ports)
-            if commands:
-                self._nft.run(commands)
-            self._state = replace(self._state, services={**self._state.services, address: ports})
+            services = {**self._state.services, address: wanted}
+            self._change(
+                rules.set_service(self._frame, address, before, wanted), replace(self._state, services=services)
+            )
 
     def remove_service(self, address: IPv4Address) -> None:
-        self.set_service(address, {})
+        """Refuse connections to the virtual address from now on; harmless when it is not known."""
         with self._lock:
-            left = {known: ports for known, ports in self._state.services.items() if known != address}
-            self._state = replace(self._state, services=left)
+            services = dict(self._state.services)
+            before = services.pop(address, {})
+            self._change(rules.set_service(self._frame, address, before, {}), replace(self._state, services=services))
 
     def set_forwards(self, forwards: Sequence[Forward]) -> None:
         """The host ports that lead straight to instances."""
         with self._lock:
             if list(forwards) != list(self._state.forwards):
-                self._nft.run(rules.set_forwards(self._frame, forwards))
-                self._state = replace(self._state, forwards=tuple(forwards))
+                state = replace(self._state, forwards=tuple(forwards))
+                self._change(rules.set_forwards(self._frame, forwards), state)
 
     def set_proxy(self, ports: Mapping[int, int]) -> None:
         """Public port -> local port of the nginx that takes new connections."""
         with self._lock:
             if dict(ports) != dict(self._state.proxy):
-                self._nft.run(rules.set_proxy(self._frame, ports))
-                self._state = replace(self._state, proxy=dict(ports))
+                self._change(rules.set_proxy(self._frame, ports), replace(self._state, proxy=dict(ports)))
+
+    def _change(self, commands: str, state: NetworkState) -> None:
+        """The table is made anew where the change does not fit: somebody else may have flushed it."""
+        try:
+            if commands:
+                self._nft.run(commands)
+        except SystemFailure as error:
+            log.warning("%s; making the table anew", error.message)
+            self._nft.run(rules.whole(self._frame, state))
+        self._state = state
 
     def teardown(self) -> None:
         """Remove the table, the route and all links."""
@@ -94,6 +104,10 @@ class Network:
         for link in self._links.names():
             self._links.remove(link)
         self._links.unroute(self._frame.service_network)
+
+    def close(self) -> None:
+        """Let go of what this process holds; the host's network stays as it is."""
+        self._links.close()
 
 
 def _set_kernel(path: str, value: str, *, needed: bool = True) -> None:

@@ -12,10 +12,10 @@ from paas.system import run as system
 class Nft:
     """Runs nft commands; thread-safe. Without the library the `nft` tool is used (15 to 20 ms a transaction)."""
 
-    def __init__(self) -> None:
+    def __init__(self, library_name: str = "libnftables.so.1") -> None:
         self._lock = threading.Lock()
         try:
-            self._library: ctypes.CDLL | None = ctypes.CDLL("libnftables.so.1")
+            self._library: ctypes.CDLL | None = ctypes.CDLL(library_name)
         except OSError:
             self._library = None
             return

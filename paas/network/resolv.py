@@ -12,7 +12,7 @@ _FALLBACK = "nameserver 1.1.1.1\nnameserver 9.9.9.9\n"
 
 
 def resolv_conf(candidates: Sequence[Path] = _CANDIDATES) -> str:
-    """The first file that has a name server beyond loopback, without those that are on loopback."""
+    """The first file with a name server that containers reach: over IPv4 (they have nothing else), not on loopback."""
     for path in candidates:
         try:
             lines = path.read_text().splitlines()
@@ -29,6 +29,6 @@ def _unreachable(line: str) -> bool:
     if len(words) < 2 or words[0] != "nameserver":
         return False
     try:
-        return ipaddress.ip_address(words[1].partition("%")[0]).is_loopback
+        return ipaddress.IPv4Address(words[1]).is_loopback
     except ValueError:
         return True

@@ -16,6 +16,9 @@ from typing import Literal
 
 Backend = tuple[IPv4Address, int]
 
+METADATA = "{ 100.100.100.200, 168.63.129.16, 169.254.0.0/16 }"
+"""Where clouds answer questions about a machine: Alibaba, Azure, everybody else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forward:
@@ -62,11 +65,16 @@ def set_service(
     before: Mapping[int, Sequence[Backend]],
     after: Mapping[int, Sequence[Backend]],
 ) -> str:
-    """Point new connections to a virtual address at other instances. A port without any refuses connections."""
+    """Point new connections to a virtual address at other instances; nothing ("") when they are the same.
+
+    A port without any instance refuses connections.
+    """
     name, lines = f"inet {frame.table}", list[str]()
     for port in sorted({*before, *after}):
         chain, key = f"s_{address}_{port}".replace(".", "_"), f"{address} . {port}"
-        old, new = before.get(port) or (), after.get(port) or ()
+        old, new = list(before.get(port, ())), list(after.get(port, ()))
+        if new == old:
+            continue
         if new:
             lines += [f"add chain {name} {chain}", f"flush chain {name} {chain}"]
             lines.append(f"add rule {name} {chain} {_spread(new)}")
@@ -79,6 +87,7 @@ def set_service(
 
 
 def set_forwards(frame: Frame, forwards: Sequence[Forward]) -> str:
+    """Replace all forwarded ports."""
     name = f"inet {frame.table}"
     lines = [f"flush map {name} forwards"]
     if forwards:
@@ -88,6 +97,7 @@ def set_forwards(frame: Frame, forwards: Sequence[Forward]) -> str:
 
 
 def set_proxy(frame: Frame, ports: Mapping[int, int]) -> str:
+    """Replace all public ports."""
     name = f"inet {frame.table}"
     lines = [f"flush map {name} proxy"]
     if ports:
@@ -125,12 +135,22 @@ table inet {frame.table} {{
     chain to_host {{
         tcp dport {low}-{high} return
         dnat ip to meta l4proto . th dport map @forwards
+        # A redirect takes the address of the interface packets came by, and the host's end of a link has none.
+        iifname {ours} meta l4proto tcp dnat ip to 127.0.0.1:tcp dport map @proxy
         meta l4proto tcp redirect to :tcp dport map @proxy
     }}
 
+    chain spoofed {{
+        type filter hook prerouting priority raw; policy accept;
+        iifname != {ours} return
+        # Links have route_localnet, so the kernel itself would not keep loopback addresses from coming in.
+        ip daddr 127.0.0.0/8 drop
+        # rp_filter says the same, unless udev gives new interfaces the host's own value just after us.
+        fib saddr . iif oif missing drop
+    }}
     chain prerouting {{
         type nat hook prerouting priority dstnat; policy accept;
-        iifname {ours} ip daddr {frame.service_network} return
+        ip daddr {frame.service_network} return
         fib daddr type local goto to_host
     }}
     chain output {{
@@ -163,10 +183,11 @@ table inet {frame.table} {{
         type filter hook forward priority filter; policy accept;
         iifname != {ours} oifname != {ours} return
         ct state established,related accept
-        iifname {ours} ip daddr 169.254.0.0/16 drop
+        # Clouds tell secrets there; some have their name server on the same address.
+        iifname {ours} ip daddr {METADATA} meta l4proto != {{ tcp, udp }} drop
+        iifname {ours} ip daddr {METADATA} th dport != 53 drop
         iifname {ours} oifname {ours} ct status dnat accept
         iifname {ours} oifname {ours} drop
-        iifname {ours} ip saddr != {frame.instance_network} drop
         iifname {ours} accept
         ct status dnat accept
         drop

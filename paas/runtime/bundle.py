@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -141,9 +142,15 @@ def _make_target(root: int, target: str, *, directory: bool) -> bool:
             return False
         except FileNotFoundError:
             pass
-        parent, _, _ = target.rpartition("/")
-        os.close(make_directories(root, parent or "/"))
-        os.close(open_in_root(root, target, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o644))
+        parent, _, name = target.rpartition("/")
+        above = make_directories(root, parent or "/")
+        try:
+            with contextlib.suppress(FileNotFoundError):  # a link to nowhere, as systemd's /etc/resolv.conf: it yields
+                os.unlink(name, dir_fd=above)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(name, flags, 0o644, dir_fd=above))
+        finally:
+            os.close(above)
         return True
     except OSError as error:
         raise InvalidInput(f"{shown(target)} of the image cannot be mounted over: {error.strerror}") from None

@@ -46,13 +46,13 @@ class RuntimeNamespace:
         ensure_directory(self._shared, mode=0o711)
         if not mounts.is_mount_point(self._shared):
             mounts.bind(self._shared, self._shared)
-            mounts.make_shared(self._shared)
+        mounts.make_shared(self._shared)  # again, because a former engine may have been killed in between
         if not self._needed or mounts.is_mount_point(self._pin):
             return
         ensure_directory(self._pins, mode=0o700)
         if not mounts.is_mount_point(self._pins):  # a mount namespace can only be pinned on a private mount
             mounts.bind(self._pins, self._pins)
-            mounts.make_private(self._pins)
+        mounts.make_private(self._pins)
         self._pin.touch()
         holder = system.start(
             ["unshare", "--mount", "--propagation", "slave", "cat"], stdin=system.PIPE, stdout=system.PIPE

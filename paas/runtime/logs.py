@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,18 +26,18 @@ class _Parser:
     """Joins the parts (P) of a long line until its end (F)."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, str] = {}
+        self._parts: dict[bytes, bytes] = {}
 
     def feed(self, raw: bytes) -> Line | None:
-        fields = raw.decode("utf-8", "replace").rstrip("\n").split(" ", 3)
+        fields = raw.rstrip(b"\n").split(b" ", 3)
         if len(fields) < 3:
             return None
         time, stream, tag = fields[:3]
-        text = self._parts.pop(stream, "") + (fields[3] if len(fields) == 4 else "")
-        if tag == "P" and len(text) < _LONGEST:
-            self._parts[stream] = text
+        data = self._parts.pop(stream, b"") + (fields[3] if len(fields) == 4 else b"")
+        if tag == b"P" and len(data) < _LONGEST:
+            self._parts[stream] = data  # joined before it is decoded: a character may be cut in two
             return None
-        return Line(time, stream, text)
+        return Line(*(part.decode("utf-8", "replace") for part in (time, stream, data)))
 
 
 def tail(path: Path, count: int) -> list[Line]:
@@ -118,24 +119,29 @@ class _Followed:
     def read(self) -> list[Line]:
         if self._file is None:
             return []
-        data = self._rest + self._file.read(_BLOCK * 16)
-        whole, _, self._rest = data.rpartition(b"\n")
-        lines = [line for raw in whole.split(b"\n") if raw and (line := self._parser.feed(raw)) is not None]
-        if not lines:
-            self._check_rotation()
+        lines = self._lines()
+        if not lines and self._is_replaced():
+            lines = self._lines()  # what came before the change, after our last look
+            self._file.close()
+            self._rest = b""
+            self._open(at_end=False)
         return lines
 
-    def _check_rotation(self) -> None:
+    def _lines(self) -> list[Line]:
+        assert self._file is not None
+        data = self._rest + self._file.read(_BLOCK * 16)
+        whole, _, self._rest = data.rpartition(b"\n")
+        return [line for raw in whole.split(b"\n") if raw and (line := self._parser.feed(raw)) is not None]
+
+    def _is_replaced(self) -> bool:
+        """Whether another file stands in its place, or it was cut."""
         assert self._file is not None
         try:
             info = self._path.stat()
         except FileNotFoundError:
             self.gone = True
-            return
-        if info.st_size < self._file.tell():
-            self._file.close()
-            self._rest = b""
-            self._open(at_end=False)
+            return False
+        return info.st_ino != os.fstat(self._file.fileno()).st_ino or info.st_size < self._file.tell()
 
     def close(self) -> None:
         if self._file is not None:

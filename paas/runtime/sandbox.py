@@ -23,7 +23,9 @@ from paas.system.files import ensure_directory, remove_tree
 log = logging.getLogger(__name__)
 
 _REST = 64
-"""A number given back is used again only after so many others: connections to its address may linger."""
+"""A number given back is used again only after so many others, if there are: connections to its address may linger."""
+_LAST_ID = 2**32 - 2
+"""Of user and group ids; the one above it stands for "none"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class SandboxPool:
     def __init__(self, settings: Settings, paths: Paths, network: Connector) -> None:
         self._settings = settings
         self._root = paths.sandboxes
+        ranges = (_LAST_ID + 1 - settings.uid_base) // userns.SIZE - 1
+        self._capacity = max(0, min(instance_capacity(settings), ranges))
         self._network = network
         self._condition = threading.Condition()
         self._ready: deque[Sandbox] = deque()
@@ -77,7 +81,7 @@ class SandboxPool:
         ensure_directory(self._root, mode=0o711)
         kept = set(in_use)
         for entry in sorted(self._root.iterdir()):
-            sandbox = self._named(int(entry.name)) if entry.name.isdigit() else None
+            sandbox = self._named(int(entry.name)) if self._is_number(entry.name) else None
             if sandbox is not None and sandbox.address in kept:
                 self._used[sandbox.number] = sandbox
                 self._next = max(self._next, sandbox.number)
@@ -106,6 +110,7 @@ class SandboxPool:
         sandbox = self._make(number)
         with self._condition:
             self._used[number] = sandbox
+            self._making.discard(number)
         return sandbox
 
     def release(self, sandbox: Sandbox) -> None:
@@ -123,6 +128,9 @@ class SandboxPool:
         with self._condition:
             return next((sandbox for sandbox in self._used.values() if sandbox.address == address), None)
 
+    def _is_number(self, name: str) -> bool:
+        return name.isascii() and name.isdigit() and 1 <= int(name) <= self._capacity
+
     def _named(self, number: int) -> Sandbox:
         return Sandbox(
             number=number,
@@ -134,16 +142,20 @@ class SandboxPool:
 
     def _reserve(self) -> int:
         """A free number, rotating through the range. Called with the condition held."""
-        capacity = instance_capacity(self._settings)
-        taken = {*self._used, *self._making, *self._resting, *(sandbox.number for sandbox in self._ready)}
-        for _ in range(capacity):
-            self._next = self._next % capacity + 1
-            if self._next not in taken:
-                self._making.add(self._next)
-                return self._next
-        raise SystemFailure("All container addresses are in use", hint="Set instance_network to a larger network.")
+        taken = {*self._used, *self._making, *(sandbox.number for sandbox in self._ready)}
+        for avoided in (taken.union(self._resting), taken):
+            for _ in range(self._capacity):
+                self._next = self._next % self._capacity + 1
+                if self._next not in avoided:
+                    self._making.add(self._next)
+                    return self._next
+        raise SystemFailure(
+            "All container addresses are in use",
+            hint="Set instance_network to a larger network, or uid_base to a lower id.",
+        )
 
     def _make(self, number: int) -> Sandbox:
+        """Make the sandbox of a reserved number. The caller ends the reservation as it notes the sandbox."""
         sandbox = self._named(number)
         try:
             ensure_directory(sandbox.directory, mode=0o711)
@@ -152,10 +164,9 @@ class SandboxPool:
             self._network.connect(sandbox.netns, sandbox.link, sandbox.address)
         except BaseException:
             self._destroy(sandbox, sandbox.directory)
-            raise
-        finally:
             with self._condition:
                 self._making.discard(number)
+            raise
         return sandbox
 
     def _destroy(self, sandbox: Sandbox | None, directory: Path) -> None:
@@ -187,3 +198,4 @@ class SandboxPool:
                 continue
             with self._condition:
                 self._ready.append(sandbox)
+                self._making.discard(number)

@@ -45,6 +45,8 @@ def _make(options: Sequence[str], id_map: str, pins: Sequence[tuple[str, Path]])
         for kind, pin in pins:
             pin.touch()
             mounts.bind(Path(f"/proc/{holder.pid}/ns/{kind}"), pin)
+    except OSError as error:
+        raise SystemFailure(f"No user namespace can be made: {error.strerror}") from error
     finally:
         holder.stderr.close()
         end_holder(holder)

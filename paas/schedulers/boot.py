@@ -88,10 +88,11 @@ class Booter:
     def discard(self, instance: Instance, sandbox: Sandbox | None = None) -> None:
         """Remove an instance's container, sandbox and row, whatever is left of them."""
         self._runtime.remove(instance.id)
-        found = sandbox or self._sandboxes.at(instance.address)
-        if found is not None:
-            self._sandboxes.release(found)
         releases.delete_instance(self._db, instance.id)
+        found = sandbox or self._sandboxes.at(instance.address)
+        # After a restart of the machine addresses are given anew: an old row's may be another instance's by now.
+        if found is not None and not releases.address_in_use(self._db, instance.address):
+            self._sandboxes.release(found)
 
     def _spec(self, instance: Instance, release: Release, image: Image, arguments: tuple[str, ...]) -> ContainerSpec:
         config = image.config

@@ -124,8 +124,8 @@ class GitTree:
             self._listings[directory.oid] = known
         return known
 
-    def walk(self, directory: Entry) -> Iterator[Entry]:
-        """Everything below a directory, parents before what is in them. Raises InvalidInput beyond a million entries:
+    def walk(self, directory: Entry, limit: int = _WALK_LIMIT) -> Iterator[Entry]:
+        """Everything below a directory, parents before what is in them. Raises InvalidInput beyond `limit` entries:
         a few small trees that name each other can stand for more than any machine could hold."""
         levels, count = [iter(self.list(directory))], 0
         while levels:
@@ -134,8 +134,8 @@ class GitTree:
                 levels.pop()
                 continue
             count += 1
-            if count > _WALK_LIMIT:
-                raise InvalidInput(f"{shown(directory.path or '/')} holds more than {_WALK_LIMIT} files")
+            if count > limit:
+                raise InvalidInput(f"{shown(directory.path or '/')} holds more than {limit} files")
             yield child
             if child.kind == "dir":
                 levels.append(iter(self.list(child)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import select
@@ -27,6 +26,7 @@ from paas.network.listening import who_listens
 from paas.paths import Paths
 from paas.settings import Settings
 from paas.ssh.engine import Engine
+from paas.ssh.git import GitServices
 from paas.ssh.hostkeys import KINDS
 from paas.ssh.session import Session
 from paas.ssh.streams import Terminal
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 USERS = ("paas", "dokku", "git")
 """Names a client may log in as; all mean the same, the key says who it is."""
 CONNECTIONS, CONNECTIONS_PER_ADDRESS = 256, 64
+LOGINS, LOGINS_PER_ADDRESS = 128, 24
+"""Connections that have not proved a key yet; fewer, so that those who have keep getting in."""
 LOGIN_GRACE = 15.0
 """Seconds from connecting to having proved a key."""
 CHANNELS = 16
@@ -44,6 +46,10 @@ KEY_TRIES = 12
 _PREDECESSOR = 2.0
 """Seconds that the front door of an engine which was killed may take to notice and leave its port."""
 _VERSION = "SSH-2.0-paas"
+_DEAD_AFTER_MS = 60_000
+"""How long what we sent may stay unacknowledged before the connection counts as lost."""
+_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
+_MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 
 
 def serve(settings: Settings) -> int:
@@ -96,34 +102,44 @@ class Door:
     def __init__(self, keys: list[paramiko.PKey], engine: Engine) -> None:
         self._keys = keys
         self._engine = engine
+        self._services = GitServices()
         self._lock = threading.Lock()
-        self._by_address: Counter[str] = Counter()
+        self._connected: Counter[str] = Counter()
+        self._logging_in: Counter[str] = Counter()
 
     def take(self, connection: socket.socket, address: str) -> None:
+        """Serve a connection on a thread of its own, or close it when there are too many."""
         with self._lock:
-            full = self._by_address.total() >= CONNECTIONS or self._by_address[address] >= CONNECTIONS_PER_ADDRESS
+            full = (
+                self._connected.total() >= CONNECTIONS
+                or self._connected[address] >= CONNECTIONS_PER_ADDRESS
+                or self._logging_in.total() >= LOGINS
+                or self._logging_in[address] >= LOGINS_PER_ADDRESS
+            )
             if not full:
-                self._by_address[address] += 1
+                self._connected[address] += 1
+                self._logging_in[address] += 1
         if full:
+            log.warning("too many connections; refused one from %s", address)
             connection.close()
             return
         threading.Thread(target=self._serve, args=(connection, address), name=f"ssh {address}", daemon=True).start()
 
     def _serve(self, connection: socket.socket, address: str) -> None:
         transport: paramiko.Transport | None = None
+        logging_in = True
         try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = paramiko.Transport(connection)
-            transport.local_version = _VERSION
-            transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = LOGIN_GRACE
-            for key in self._keys:
-                transport.add_server_key(key)
+            connection = _PromptSocket(fileno=connection.detach())
+            transport = _transport(connection, self._keys)
             deadline = time.monotonic() + LOGIN_GRACE
-            transport.start_server(server=_Client(self._engine, address))
+            client = _Client(self._engine, self._services, address)
+            transport.start_server(server=client)
             while transport.is_active() and not transport.is_authenticated():
                 if time.monotonic() > deadline:
                     return
                 transport.join(0.1)
+            self._forget(self._logging_in, address)
+            logging_in = False
             transport.set_keepalive(60)
             transport.join()
         except (paramiko.SSHException, OSError, EOFError) as error:
@@ -132,18 +148,51 @@ class Door:
             if transport is not None:
                 transport.close()
             connection.close()
-            with self._lock:
-                self._by_address[address] -= 1
+            self._forget(self._connected, address)
+            if logging_in:
+                self._forget(self._logging_in, address)
+
+    def _forget(self, counter: Counter[str], address: str) -> None:
+        with self._lock:
+            counter[address] -= 1
+            if counter[address] <= 0:
+                del counter[address]
+
+
+class _PromptSocket(socket.socket):
+    """Acknowledges at once. OpenSSH sends short messages that get no answer and, by Nagle's algorithm, waits with the
+    next for our acknowledgement, which the kernel would hold back for 40 ms."""
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        data = super().recv(size, flags)
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # the kernel forgets it with the next packet sent
+        return data
+
+
+def _transport(connection: socket.socket, keys: list[paramiko.PKey]) -> paramiko.Transport:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MS)
+    transport = paramiko.Transport(connection)
+    transport.local_version = _VERSION
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = LOGIN_GRACE
+    options = transport.get_security_options()
+    options.ciphers, options.digests = _CIPHERS, _MACS
+    for key in keys:
+        transport.add_server_key(key)
+    return transport
 
 
 class _Client(paramiko.ServerInterface):
     """What one client may do: prove a key, open sessions, run commands. Everything else is refused."""
 
-    def __init__(self, engine: Engine, address: str) -> None:
+    def __init__(self, engine: Engine, services: GitServices, address: str) -> None:
         self._engine = engine
+        self._services = services
         self._address = address
         self._who: dict[str, object] | None = None
         self._tries = 0
+        self._known: dict[str, dict[str, object] | None] = {}
+        self._opened: set[int] = set()
         self._sessions: dict[int, Session] = {}
         self._terminals: dict[int, Terminal] = {}
 
@@ -155,21 +204,35 @@ class _Client(paramiko.ServerInterface):
         if username not in USERS or self._tries > KEY_TRIES:
             return AUTH_FAILED
         text = f"{key.get_name()} {key.get_base64()}"
+        if text not in self._known:  # asked first whether a key would do, then with a signature by it
+            self._known[text] = self._identify(username, text)
+        # The last key asked for is the one whose signature counts: after it paramiko hears no more requests.
+        self._who = self._known[text]
+        return AUTH_FAILED if self._who is None else AUTH_SUCCESSFUL
+
+    def _identify(self, username: str, text: str) -> dict[str, object] | None:
+        request = {"kind": "auth", "user": username, "key": text, "address": self._address}
         try:
-            answer = self._engine.ask({"kind": "auth", "key": text, "address": self._address})
-        except PaasError:
-            return AUTH_FAILED
+            answer = self._engine.ask(request)
+        except PaasError as error:
+            log.error("a login from %s could not be checked: %s", self._address, error)
+            return None
         if not answer.get("name"):
-            return AUTH_FAILED
-        self._who = {"name": answer["name"], "admin": bool(answer.get("admin")), "address": self._address}
-        return AUTH_SUCCESSFUL
+            log.info("refused a key from %s", self._address)
+            return None
+        return {"name": answer["name"], "admin": bool(answer.get("admin")), "address": self._address}
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         if kind != "session":
             return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
-        running = {number: session for number, session in self._sessions.items() if not session.channel.closed}
-        self._sessions = running
-        return OPEN_SUCCEEDED if len(running) < CHANNELS else OPEN_FAILED_RESOURCE_SHORTAGE
+        ended = {number for number, session in self._sessions.items() if session.channel.closed}
+        for number in ended:
+            del self._sessions[number]
+        self._opened -= ended
+        if len(self._opened) >= CHANNELS:
+            return OPEN_FAILED_RESOURCE_SHORTAGE
+        self._opened.add(chanid)
+        return OPEN_SUCCEEDED
 
     def check_channel_pty_request(
         self,
@@ -203,7 +266,8 @@ class _Client(paramiko.ServerInterface):
     def _start(self, channel: paramiko.Channel, command: str) -> bool:
         if self._who is None or channel.get_id() in self._sessions:
             return False
-        session = Session(channel, self._who, self._engine, self._terminals.pop(channel.get_id(), None))
+        terminal = self._terminals.pop(channel.get_id(), None)
+        session = Session(channel, self._who, self._engine, self._services, terminal)
         self._sessions[channel.get_id()] = session
         threading.Thread(target=session.run, args=(command,), name="command", daemon=True).start()
         return True

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from paas.paths import HOOKS
 from paas.source.repos import GIT_ENV
 from paas.ssh.request import Service
 from paas.system import run as system
+from paas.system.files import remove_tree
 
 _SETTINGS = {
     "core.hooksPath": str(HOOKS),
@@ -36,36 +41,66 @@ _PATIENCE = 10.0
 """Seconds git has to end after SIGTERM."""
 
 
-def environment(socket: str, who: dict[str, Any], app: str, limit: int) -> dict[str, str]:
+def environment(socket: str, who: dict[str, Any], app: str, repo: str, limit: int) -> dict[str, str]:
     """git's settings, which win over whatever a repository says, and what the hook needs. `limit` in bytes."""
     settings = {**_SETTINGS, "receive.maxInputSize": str(limit)}
     found = {**GIT_ENV, "GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
         found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return {**found, "PAAS_SOCKET": socket, "PAAS_WHO": json.dumps(who), "PAAS_APP": app}
+    return {**found, "PAAS_SOCKET": socket, "PAAS_WHO": json.dumps(who), "PAAS_APP": app, "PAAS_REPO": repo}
 
 
-def start(service: Service, repo: str, env: dict[str, str], stdio: tuple[int, int, int]) -> system.Process:
-    """Start a service in a session of its own, so that `end` reaches its helpers and the hook as well."""
-    argv = ["git", service.removeprefix("git-"), repo]
-    return system.start(argv, stdin=stdio[0], stdout=stdio[1], stderr=stdio[2], env=env, new_session=True)
+class GitServices:
+    """Runs git's services for all sessions."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._busy: Counter[str] = Counter()
+
+    def run(
+        self,
+        service: Service,
+        repo: str,
+        env: dict[str, str],
+        stdio: tuple[int, int, int],
+        started: Callable[[Callable[[], None]], None],
+    ) -> int:
+        """Run a service to its end and return its status as a shell tells it.
+
+        It has a session of its own. `started` is given what ends it, with its helpers and the hook, before its time.
+        """
+        with self._lock:
+            self._busy[repo] += 1
+        status = -1
+        try:
+            argv = ["git", service.removeprefix("git-"), repo]
+            process = system.start(argv, stdin=stdio[0], stdout=stdio[1], stderr=stdio[2], env=env, new_session=True)
+            started(lambda: _end(process))
+            status = process.wait()
+        finally:
+            with self._lock:
+                self._busy[repo] -= 1
+                if not self._busy[repo]:
+                    del self._busy[repo]
+                    if status != 0:
+                        _clean(Path(repo))
+        return status if status >= 0 else 128 - status
 
 
-def end(process: system.Process) -> None:
-    """The client is gone: end what still runs. The hook's end cancels the deploy."""
+def _clean(repo: Path) -> None:
+    """git, when ended by a signal, leaves the objects it had received. Nobody else is at work in this repository."""
+    for left in (repo / "objects").glob("tmp_objdir-*"):
+        remove_tree(left)
+
+
+def _end(process: system.Process) -> None:
     if process.poll() is not None:
         return
-    _signal(process, signal.SIGTERM)  # git removes the quarantine on its way
+    _signal(process, signal.SIGTERM)  # the hook's end cancels the deploy
     try:
         process.wait(_PATIENCE)
     except system.TimeoutExpired:
         _signal(process, signal.SIGKILL)
-
-
-def status_of(process: system.Process) -> int:
-    """Wait for its end; the status as a shell tells it."""
-    status = process.wait()
-    return status if status >= 0 else 128 - status
 
 
 def _signal(process: system.Process, number: int) -> None:

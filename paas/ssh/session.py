@@ -10,8 +10,8 @@ import paramiko
 
 from paas import wire
 from paas.errors import Cancelled, PaasError, SystemFailure
-from paas.ssh import git
 from paas.ssh.engine import Engine
+from paas.ssh.git import GitServices, environment
 from paas.ssh.request import Command, GitRequest, parse
 from paas.ssh.streams import Streams, Terminal
 
@@ -21,10 +21,13 @@ Who = dict[str, object]
 class Session:
     """A channel and what is known of it before its command arrives."""
 
-    def __init__(self, channel: paramiko.Channel, who: Who, engine: Engine, terminal: Terminal | None) -> None:
+    def __init__(
+        self, channel: paramiko.Channel, who: Who, engine: Engine, services: GitServices, terminal: Terminal | None
+    ) -> None:
         self.channel = channel
         self._who = who
         self._engine = engine
+        self._services = services
         self._terminal = terminal
         self._lock = threading.Lock()
         self._streams: Streams | None = None
@@ -107,10 +110,11 @@ class Session:
             message = answer.get("error") or "The engine gave no repository"
             return self._refuse(int(answer.get("exit") or 1), message, answer.get("hint"), close=False)
         app = str(answer.get("app", request.app))
-        env = git.environment(self._engine.path, self._who, app, int(answer["limit"]))
-        process = git.start(request.service, str(answer["repo"]), env, streams.theirs)
-        streams.start(lambda: git.end(process), lambda: git.end(process))
-        return git.status_of(process)
+        repo = str(answer["repo"])
+        env = environment(self._engine.path, self._who, app, repo, int(answer["limit"]))
+        return self._services.run(
+            request.service, repo, env, streams.theirs, lambda end: streams.start(on_close=end, on_interrupt=end)
+        )
 
     def _interrupt(self) -> None:
         """Ctrl-C: the first asks the command to end, the next one leaves it."""

@@ -144,6 +144,11 @@ def instance(db: Database, id: str) -> InstanceRow | None:
     return _instance(row) if row else None
 
 
+def address_in_use(db: Database, address: IPv4Address) -> bool:
+    """Whether any instance has this address."""
+    return db.one("SELECT 1 FROM instances WHERE address = ? LIMIT 1", (str(address),)) is not None
+
+
 def set_instance_state(db: Database, id: str, state: InstanceState) -> None:
     db.execute("UPDATE instances SET state = ? WHERE id = ?", (state, id))
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from paas.errors import InvalidInput, SystemFailure
+from paas.system.run import run
 
 
 def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
@@ -73,6 +74,8 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
     except FileNotFoundError:
         return
+    except RecursionError:  # deeper than Python follows: a build step can make such a tree
+        run(["rm", "-rf", "--one-file-system", "--", str(path)], timeout=600)
     except OSError as error:
         if error.errno == errno.EBUSY:
             raise SystemFailure(f"{path} still holds a mount") from error

@@ -6,7 +6,9 @@ openat2(2) with RESOLVE_IN_ROOT does this in the kernel (Linux 5.6), without a r
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import stat
 
 _OPENAT2 = 437
 _RESOLVE_IN_ROOT, _RESOLVE_NO_MAGICLINKS = 0x10, 0x02
@@ -22,12 +24,14 @@ def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
     """Open `path` below the directory descriptor `root` and return a descriptor. Raises OSError as open(2) does."""
     how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
     name = os.fsencode(path)
+    if b"\0" in name:  # the kernel would see a shorter path than we do
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
     for _ in range(_EAGAIN_TRIES):  # the kernel gives EAGAIN when something is renamed during the walk
         opened = int(_libc.syscall(_OPENAT2, root, name, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))))
         if opened >= 0:
             return opened
         number = ctypes.get_errno()
-        if number != 11:
+        if number != errno.EAGAIN:
             break
     raise OSError(number, os.strerror(number), path)
 
@@ -38,11 +42,15 @@ def read_in_root(root: int, path: str, limit: int) -> bytes | None:
         opened = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
-    with os.fdopen(opened, "rb") as file:
-        try:
-            return file.read(limit)
-        except OSError:
+    try:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
             return None
+        with os.fdopen(opened, "rb", closefd=False) as file:
+            return file.read(limit)
+    except OSError:
+        return None
+    finally:
+        os.close(opened)
 
 
 def make_directories(root: int, path: str, mode: int = 0o755) -> int:
