@@ -1,6 +1,6 @@
 """From the start of `git push` to the first answer with the new content, for a one-line change.
 
-Usage: bench/push.py REPOSITORY FILE URL [PUSHES]. REPOSITORY is a checkout whose remote `paas` works; FILE holds one line
+Usage: bench/push.py REPOSITORY FILE URL [PUSHES]. REPOSITORY is a checkout whose remote `paas` works; FILE has a line
 with the word MARK, which each push replaces; URL answers with a page that shows it.
 """
 

@@ -58,6 +58,7 @@ class Server:
         self._path = path
         self._group = group
         self._handler = handler
+        self._listening = False
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._accept, name="socket", daemon=True)
 
@@ -73,9 +74,12 @@ class Server:
         os.chown(self._path, 0, self._group)
         self._path.chmod(0o660)
         self._listener.listen(128)
+        self._listening = True
 
     def start(self) -> None:
         """Answer those who have connected, and whoever comes."""
+        if not self._listening:
+            self.listen()
         self._thread.start()
 
     def close(self) -> None:
