@@ -32,6 +32,8 @@ class Session:
     descriptors: list[int]
     hung_up: threading.Event
     resized: Callable[[int, int], None] = lambda rows, columns: None
+    size: tuple[int, int] | None = None
+    """The latest size the client has told, rows and columns."""
 
     def attach(self, kind: str, descriptor: int) -> None:
         """Let the client's terminal talk to a descriptor of ours."""
@@ -41,7 +43,10 @@ class Session:
             self.hung_up.set()
 
     def on_resize(self, callback: Callable[[int, int], None]) -> None:
+        """Also told at once of a size that came before anybody asked for it."""
         self.resized = callback
+        if self.size is not None:
+            callback(*self.size)
 
     def finish(self, answer: wire.Frame) -> None:
         """The last frame. The client may be gone already."""
@@ -139,10 +144,9 @@ def _listen(session: Session) -> None:
             os.close(descriptor)
         if "signal" in frame:
             session.hung_up.set()  # Ctrl-C: the work is given up, and the client still learns how it ended
-        if "signal" in frame:
-            session.hung_up.set()  # the caller wants the command to end
         size = frame.get("winch")
         if isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and 0 < n < 10000 for n in size):
+            session.size = (size[0], size[1])
             try:
                 session.resized(size[0], size[1])
             except OSError:
