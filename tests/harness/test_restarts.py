@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.conftest import MachineMaker
 from tests.harness.apps import httpd
 from tests.harness.waiting import wait_until
@@ -26,7 +24,6 @@ def test_apps_serve_while_no_engine_runs_and_under_the_next_one(new_machine: Mac
     assert machine.get("quick").text == "one\n"
 
 
-@pytest.mark.xfail(strict=False, reason="the lost instance's address, used anew, is taken away from its successor")
 def test_apps_come_back_after_a_power_cut_and_stay(new_machine: MachineMaker) -> None:
     machine = deployed(new_machine())
     machine.power_off()
