@@ -214,7 +214,10 @@ def _read_dockerfile(tree: GitTree) -> bytes:
     if entry.kind != "file":
         what = {"dir": "a directory", "link": "a symlink", "submodule": "a submodule"}[entry.kind]
         raise BuildFailed(f"{DOCKERFILE} is {what}, not a file", hint="Replace it by the file itself.")
-    return tree.read(entry, _LIMIT)
+    try:
+        return tree.read(entry, _LIMIT)
+    except InvalidInput as error:
+        raise BuildFailed(f"{DOCKERFILE} cannot be read: {error.message}") from None
 
 
 def _global_arguments(dockerfile: Dockerfile, given: Mapping[str, str]) -> dict[str, str]:

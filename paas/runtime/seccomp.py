@@ -22,6 +22,38 @@ PROFILE = Path("/usr/share/containers/seccomp.json")
 _ARCHITECTURES = {"amd64": "SCMP_ARCH_X86_64", "arm64": "SCMP_ARCH_AARCH64", "arm": "SCMP_ARCH_ARM"}
 
 
+_ADMINISTRATION = frozenset(
+    {
+        "clone",
+        "clone3",
+        "fsconfig",
+        "fsmount",
+        "fsopen",
+        "fspick",
+        "keyctl",
+        "mount",
+        "mount_setattr",
+        "move_mount",
+        "open_tree",
+        "pivot_root",
+        "setns",
+        "syslog",
+        "umount",
+        "umount2",
+        "unshare",
+    }
+)
+"""Debian ships Podman's profile, which allows these to all. Docker's asks for CAP_SYS_ADMIN, and so do we."""
+_NEW_NAMESPACES = 0x7E020000
+_CLONE: list[dict[str, Any]] = [
+    {
+        "names": ["clone"],
+        "action": "SCMP_ACT_ALLOW",
+        "args": [{"index": 0, "value": _NEW_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}],
+    },
+    # Its flags lie in memory, where no filter can look; libraries fall back to clone when it does not exist.
+    {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+]
 _REFUSE_ALL = {"defaultAction": "SCMP_ACT_ERRNO"}
 
 
@@ -74,11 +106,15 @@ def resolve(source: Mapping[str, Any], capabilities: Sequence[str], arch: str) -
     native = _ARCHITECTURES.get(arch)
     groups = [entry for entry in source.get("archMap") or () if entry["architecture"] == native]
     architectures = [native, *(groups[0].get("subArchitectures") or ())] if groups else []
-    rules = []
+    tighter = "CAP_SYS_ADMIN" not in capabilities
+    rules: list[dict[str, Any]] = []
     for rule in source["syscalls"]:
         if not _applies(rule, capabilities, arch):
             continue
-        kept = {"names": rule["names"], "action": rule["action"]}
+        names = rule["names"]
+        if tighter and rule["action"] == "SCMP_ACT_ALLOW":
+            names = [name for name in names if name not in _ADMINISTRATION]
+        kept = {"names": names, "action": rule["action"]}
         if rule.get("args"):
             kept["args"] = [
                 {key: value for key, value in arg.items() if value != 0 or key in ("index", "value")}
@@ -86,7 +122,10 @@ def resolve(source: Mapping[str, Any], capabilities: Sequence[str], arch: str) -
             ]
         if rule.get("errnoRet") is not None and rule["action"] == "SCMP_ACT_ERRNO":
             kept["errnoRet"] = rule["errnoRet"]
-        rules.append(kept)
+        if names:
+            rules.append(kept)
+    if tighter:
+        rules += _CLONE
     result: dict[str, Any] = {"defaultAction": source["defaultAction"], "syscalls": rules}
     if source.get("defaultErrnoRet") is not None:
         result["defaultErrnoRet"] = source["defaultErrnoRet"]

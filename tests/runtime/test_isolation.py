@@ -61,9 +61,10 @@ def test_the_filter_refuses_and_allows(host: Host, containers: int) -> None:
         (layer / name).symlink_to(f"usr/{name}")
     tools = Mount(Path("/usr"), "/usr", read_only=True)
     script = "setarch $(uname -m) true; echo $?; setarch -R true 2>/dev/null; echo $?; chroot / pwd"
+    script += "; unshare -U true 2>/dev/null; echo $?; unshare -m true 2>/dev/null; echo $?"
     for _ in range(containers):
         text = host.output("sh", "-c", script, layers=(1, 2), mounts=(tools,), env={"PATH": "/usr/bin:/bin"})
-        assert text.split() == ["0", "1", "/"]
+        assert text.split() == ["0", "1", "/", "1", "1"]
 
 
 def test_another_user(host: Host) -> None:
