@@ -92,6 +92,7 @@ class Pipeline:
                 undo.callback(self._maker.forget, app, release)
                 times |= self._scheduler.rollout(Rollout(app, release, image), out, request.cancelled)
                 undo.pop_all()
+            self._routing.update_page(app_rows.by_id(self._db, app.id))
             self._routing.apply()
         self._announce(app, release, request.who, times, out)
         return release

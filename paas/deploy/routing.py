@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from paas.apps.domains import Domains
-from paas.model import InstanceState, Route
+from paas.model import Route
 from paas.proxy.proxy import Proxy
 from paas.schedulers.services import Services
 from paas.settings import Settings
@@ -43,13 +43,10 @@ class Routing:
 
     def update_page(self, app: App, *, deploying: bool = False) -> None:
         """Choose the page visitors get while no instance answers."""
-        running = releases.instances(self._db, app, (InstanceState.RUNNING,))
         if app.release is None:
             self._proxy.set_page(app.name, "deploying" if deploying else "undeployed")
-        elif app.stopped:
-            self._proxy.set_page(app.name, "stopped")
-        elif not running:
-            self._proxy.set_page(app.name, "crashed")
+        else:
+            self._proxy.set_page(app.name, "stopped" if app.stopped else "crashed")
 
     def urls(self, app: App) -> list[str]:
         """Where the app answers, the most important first."""

@@ -329,8 +329,8 @@ class _Watcher:
             for descriptor, _ in self._epoll.poll():
                 with self._lock:
                     id = self._watched.get(descriptor)
-                    if id is None:
-                        continue
+                    if id is None or not _readable(descriptor):
+                        continue  # let go meanwhile; the number may be another container's by now
                     self._forget(descriptor)
                 threading.Thread(target=self._tell, args=(id,), name="container end", daemon=True).start()
 
@@ -380,6 +380,12 @@ def _remove_empty(upper: Path, made: Sequence[str]) -> None:
                 os.close(directory)
     finally:
         os.close(root)
+
+
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _gone_within(pid: int, seconds: float) -> bool:

@@ -1,0 +1,69 @@
+"""Commands as declared: each is explained, documented and parsed by its own examples."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from paas.commands import router
+from paas.commands.catalog import CATALOG
+from paas.commands.declare import Command, parse
+from paas.commands.docs import pages
+from paas.errors import InvalidInput, UsageError
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+COMMANDS = list(CATALOG)
+
+
+def test_the_modules_fill_the_catalog() -> None:
+    assert len(router.MODULES) == 12
+    assert len(COMMANDS) > 40
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.name)
+def test_every_command_is_explained(command: Command) -> None:
+    assert command.summary.endswith(".")
+    assert command.examples
+    assert all(flag.help for flag in command.flags)
+
+
+def test_the_docs_say_what_the_commands_do() -> None:
+    """Write them anew with: python -m paas.commands.docs docs"""
+    assert {path.name: path.read_text() for path in DOCS.glob("*.md")} == pages()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.name)
+def test_its_examples_are_valid(command: Command) -> None:
+    for example in command.examples:
+        words = shlex.split(example.partition(" <")[0].partition(" >")[0].partition(" &&")[0])
+        assert CATALOG.find(words[0]) is command
+        parse(command, words[1:])
+
+
+def test_unknown_words_get_near_matches() -> None:
+    with pytest.raises(UsageError) as error:
+        CATALOG.find("config:sett")
+    assert "config:set" in str(error.value.hint)
+    with pytest.raises(UsageError, match="no flag"):
+        parse(CATALOG.find("apps:destroy"), ["--forse", "wiki"])
+
+
+def test_too_few_and_too_many() -> None:
+    command = CATALOG.find("apps:rename")
+    with pytest.raises(UsageError, match="new-name"):
+        parse(command, ["wiki"])
+    with pytest.raises(UsageError, match="too many"):
+        parse(command, ["wiki", "notes", "more"])
+
+
+def test_the_words_of_a_run_are_left_alone() -> None:
+    values = parse(CATALOG.find("run"), ["-e", "A=1", "--no-tty", "wiki", "ls", "-l", "--help"])
+    assert (values["app"], values["command"], values["env"]) == ("wiki", ["ls", "-l", "--help"], ["A=1"])
+    assert values["no_tty"]
+
+
+def test_a_bad_format_is_refused() -> None:
+    with pytest.raises(InvalidInput):
+        parse(CATALOG.find("apps:list"), ["--format", "xml"])
