@@ -136,6 +136,7 @@ def _become_service(argv: Sequence[str]) -> NoReturn:
         python = sys.executable
     os.chdir("/")
     os.environ["PYTHONPATH"] = project
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # glibc else keeps memory apart for each of many threads
     os.execv(python, [python, "-m", "paas", *argv])
 
 

@@ -49,7 +49,7 @@ class FrontDoor:
             stdin=system.PIPE,
             stdout=system.PIPE,
             stderr=sys.stderr.fileno(),
-            env={**environment, "PAAS_SETTINGS": "/nonexistent"},
+            env={**environment, "PAAS_SETTINGS": "/nonexistent", "MALLOC_ARENA_MAX": "2"},
             user=self._settings.user,
             cwd=PROJECT,
         )
