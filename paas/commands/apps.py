@@ -29,6 +29,7 @@ def destroy(ctx: Context, app: str, force: bool) -> None:
     The directories mounted into it (storage:mount) stay. The app's name has to be typed, unless --force is given.
     """
     found = ctx.app(app)
+    ctx.platform.changes.refuse_if_busy(found)
     ctx.confirm(found.name, f"This destroys {found.name} and everything that belongs to it.", force)
     ctx.platform.changes.destroy(found.name, ctx.request())
     ctx.out.heading(f"Destroyed {found.name}")

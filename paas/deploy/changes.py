@@ -185,12 +185,16 @@ class Changes:
     def destroy(self, name: str, request: Request) -> None:
         """Remove an app with everything that belongs to it but its storage. Refused while something else goes on."""
         app = self._apps.get(name)
-        self._locks.refuse_if_held(app)
+        self.refuse_if_busy(app)
         with self._hold(name, "the removal", request) as app:
             self._scheduler.destroy(app)
             self._apps.delete(app)
             self._routing.apply()
             people.record(self._db, request.who, app.name, "destroy")
+
+    def refuse_if_busy(self, app: App) -> None:
+        """Raises Conflict while somebody deploys or changes the app."""
+        self._locks.refuse_if_held(app)
 
     # -- shared ---------------------------------------------------------------------------------------------------
 
