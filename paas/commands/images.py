@@ -48,4 +48,4 @@ def bootstrap(ctx: Context, distribution: str, force: bool) -> None:
 
     Known are debian and ubuntu, with a suite: debian:bookworm. An image that is there already stays, unless --force.
     """
-    make_base(ctx.platform.images, distribution, ctx.out, force=force)
+    make_base(ctx.platform.images, distribution, ctx.out, force=force, cancelled=ctx.hung_up.is_set)

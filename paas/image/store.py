@@ -125,9 +125,6 @@ class ImageStore:
     def cache_put(self, key: str, layer: Layer) -> None:
         images.cache_put(self._db, key, layer.number)
 
-    def cache_used(self, keys: Sequence[str]) -> None:
-        images.cache_used(self._db, keys)
-
     # -- garbage --------------------------------------------------------------------------------------------------
 
     def prune(self) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from paas.errors import SystemFailure
 from paas.system import run as system
+from paas.system.processes import gone_within
 
 NGINX = "/usr/sbin/nginx"
 
@@ -57,18 +57,7 @@ class Generation:
     def wait(self, seconds: float) -> bool:
         """Whether the master has ended within so many seconds."""
         pid = self.pid
-        if pid is None:
-            return True
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return True
-        try:
-            poll = select.poll()
-            poll.register(descriptor, select.POLLIN)
-            return bool(poll.poll(seconds * 1000))
-        finally:
-            os.close(descriptor)
+        return pid is None or gone_within(pid, seconds)
 
     def orphans(self) -> list[int]:
         """Workers that live on although their master is gone: they run in the session it began."""

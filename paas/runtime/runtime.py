@@ -29,6 +29,7 @@ from paas.settings import Settings
 from paas.system import run as system
 from paas.system.files import ensure_directory, remove_tree
 from paas.system.inroot import open_in_root
+from paas.system.processes import gone_within, readable
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class Runtime:
     def wait(self, id: str, timeout: float) -> int | None:
         """The exit status once the container has ended; None when it runs on after `timeout` seconds."""
         pid = self.pid(id)
-        if pid is not None and not _gone_within(pid, timeout):
+        if pid is not None and not gone_within(pid, timeout):
             return None
         code = self.status(id).exit_code
         return 255 if code is None else code
@@ -145,7 +146,7 @@ class Runtime:
             pid = self.pid(id)
             if pid is not None:
                 os.kill(pid, signals.SIGKILL)
-                _gone_within(pid, 10)
+                gone_within(pid, 10)
         bundle.remove()
         for path in (self._places.persist / id, self._places.sockets / id, self._places.exits / id, self._home(id)):
             remove_tree(path)
@@ -263,7 +264,7 @@ class Runtime:
             process = system.start((*self._namespace.prefix, *command), stdout=output, stderr=output, new_session=True)
             deadline = time.monotonic() + timeout
             oom = False
-            while not _gone_within(process.pid, 0.2):
+            while not gone_within(process.pid, 0.2):
                 oom = oom or cgroups.oom_kills(cgroup) > 0
                 if cancelled():
                     break
@@ -329,7 +330,7 @@ class _Watcher:
             for descriptor, _ in self._epoll.poll():
                 with self._lock:
                     id = self._watched.get(descriptor)
-                    if id is None or not _readable(descriptor):
+                    if id is None or not readable(descriptor):
                         continue  # let go meanwhile; the number may be another container's by now
                     self._forget(descriptor)
                 threading.Thread(target=self._tell, args=(id,), name="container end", daemon=True).start()
@@ -380,26 +381,6 @@ def _remove_empty(upper: Path, made: Sequence[str]) -> None:
                 os.close(directory)
     finally:
         os.close(root)
-
-
-def _readable(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _gone_within(pid: int, seconds: float) -> bool:
-    """Whether a process (ours or not) has ended within so many seconds."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
-    finally:
-        os.close(descriptor)
 
 
 def _start_time(pid: int) -> int | None:

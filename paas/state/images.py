@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paas.model import Layer
@@ -129,12 +128,6 @@ def cache_get(db: Database, key: str) -> Layer | None:
         "SELECT layers.*, used FROM build_cache JOIN layers ON layers.number = build_cache.layer WHERE key = ?", (key,)
     )
     return _layer(row) if row else None
-
-
-def cache_used(db: Database, keys: Sequence[str]) -> None:
-    """Note that these entries were of use, so that the least recently used go first."""
-    with db.transaction() as connection:
-        connection.executemany("UPDATE build_cache SET used = ? WHERE key = ?", [(now(), key) for key in keys])
 
 
 def cache_put(db: Database, key: str, layer: int) -> None:

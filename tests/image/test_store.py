@@ -114,18 +114,13 @@ def test_list_is_newest_first_once_for_each_tag(store: ImageStore) -> None:
     assert [(entry.reference, entry.image) for entry in store.list()] == [("app:1", new), ("app:2", new), (None, old)]
 
 
-def test_the_build_cache(store: ImageStore, db: Database) -> None:
+def test_the_build_cache(store: ImageStore) -> None:
     one, two = layer(store, "1"), layer(store, "2")
     assert store.cache_get("key") is None
     store.cache_put("key", one)
     assert store.cache_get("key") == one
     store.cache_put("key", two)
     assert store.cache_get("key") == two
-    db.execute("UPDATE build_cache SET used = ''")
-    store.cache_used(["key", "unknown"])
-    row = db.one("SELECT used FROM build_cache")
-    assert row is not None
-    assert row["used"]
 
 
 def test_prune_keeps_what_is_tagged_released_or_cached(store: ImageStore, db: Database, paths: Paths) -> None:

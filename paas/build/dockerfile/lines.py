@@ -94,6 +94,8 @@ def logical_lines(text: Text) -> list[LogicalLine]:
             joined += kept
             if not continued:
                 break
+        if not joined.strip():
+            continue  # nothing but continuations
         span = Span(first + 1, last + 1)
         heredocs: tuple[Heredoc, ...] = ()
         if joined.split(None, 1)[0].upper() in _WITH_HEREDOCS:
