@@ -29,6 +29,13 @@ class Who:
         return f"{self.name} ({self.address})" if self.address else self.name
 
 
+WEB = ProcessType("web")
+"""The process type that nginx serves."""
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH of processes whose image sets none."""
+
+
 # -- Push ---------------------------------------------------------------------------------------------------------
 
 

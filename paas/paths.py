@@ -23,11 +23,6 @@ class Paths:
         return self.data / "paas.db"
 
     @property
-    def blobs(self) -> Path:
-        """OCI blobs by digest: `blobs/sha256/HEX`."""
-        return self.data / "blobs"
-
-    @property
     def layers(self) -> Path:
         """One directory for each layer, named by its number, laid out as an overlayfs layer."""
         return self.data / "layers"

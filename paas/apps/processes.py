@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 
 from paas.errors import InvalidInput
-from paas.model import Process
+from paas.model import WEB, Process
 from paas.names import ProcessType, shown
 from paas.state import apps
 from paas.state.apps import App
 from paas.state.database import Database
 
-WEB = ProcessType("web")
 RELEASE = ProcessType("release")
 MAXIMUM = 100
 _LINE = re.compile(r"([A-Za-z0-9_-]+)\s*:\s*(.+)")

@@ -20,12 +20,11 @@ from paas.deploy.held import Request
 from paas.deploy.oneoff import OneOff
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.routing import Routing
-from paas.errors import Denied, PaasError, UsageError
+from paas.errors import PaasError, UsageError
 from paas.image.store import ImageStore
 from paas.model import Who
 from paas.output import StreamOutput
 from paas.proxy.proxy import Proxy
-from paas.schedulers.local import LocalScheduler
 from paas.settings import Settings
 from paas.state.apps import App
 from paas.state.database import Database
@@ -45,7 +44,6 @@ class Platform:
     storage: Storage
     keys: Keys
     images: ImageStore
-    scheduler: LocalScheduler
     changes: Changes
     pipeline: Pipeline
     routing: Routing
@@ -84,10 +82,6 @@ class Context:
     def app(self, name: str) -> App:
         """Raises AppNotFound, with near matches."""
         return self.platform.apps.get(name)
-
-    def need_admin(self, what: str) -> None:
-        if not self.who.admin:
-            raise Denied(f"Only an admin key may {what}", hint="Run it on the host as root, or with an admin key.")
 
     def request(self) -> Request:
         """The caller, as those who change an app know them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -11,9 +10,8 @@ from paas.image.store import ImageStore
 from paas.model import Image, Release
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
-from paas.runtime.spec import ContainerSpec
-from paas.schedulers.boot import command_of, environment_of
-from paas.settings import Settings
+from paas.runtime.spec import new_id
+from paas.schedulers.boot import AppContainers, command_of, environment_of
 from paas.state import releases
 from paas.state.apps import App
 from paas.state.database import Database
@@ -21,20 +19,13 @@ from paas.state.database import Database
 
 class OneOff:
     def __init__(
-        self,
-        settings: Settings,
-        db: Database,
-        images: ImageStore,
-        runtime: Runtime,
-        sandboxes: SandboxPool,
-        resolv_conf: str,
+        self, db: Database, images: ImageStore, runtime: Runtime, sandboxes: SandboxPool, containers: AppContainers
     ) -> None:
-        self._settings = settings
         self._db = db
         self._images = images
         self.runtime = runtime
         self._sandboxes = sandboxes
-        self._resolv_conf = resolv_conf
+        self._containers = containers
 
     def prepare(
         self,
@@ -51,40 +42,20 @@ class OneOff:
         if release is None:
             raise Conflict(f"{app.name} has not been deployed", hint="Push to it first: git push paas master")
         image = self._images.image(release.image_id)
-        id = secrets.token_hex(32)
-        spec = self._spec(id, release, image, command, extra_env, terminal)
+        id = new_id()
+        env = {**environment_of(image, release, "run", None), **extra_env}
+        spec = self._containers.spec(id, release, image, "run", _words(image, release, command), env, terminal=terminal)
         sandbox = self._sandboxes.take()
         undo.callback(self._sandboxes.release, sandbox)
         undo.callback(self.runtime.remove, id)
         self.runtime.create(spec, sandbox, stdio=stdio)
         return id
 
-    def _spec(
-        self,
-        id: str,
-        release: Release,
-        image: Image,
-        command: Sequence[str],
-        extra_env: dict[str, str],
-        terminal: bool,
-    ) -> ContainerSpec:
-        declared = {process.type: process.command for process in release.processes}
-        words = tuple(command)
-        if len(words) == 1 and (known := declared.get(words[0])) is not None:  # type: ignore[call-overload]
-            words = known
-        return ContainerSpec(
-            id=id,
-            layers=tuple(layer.number for layer in image.layers),
-            args=words if image.config.entrypoint is None else command_of(image, words),
-            env={**environment_of(image, release, "run", None), **extra_env},
-            cwd=image.config.workdir or "/",
-            user=image.config.user,
-            hostname=f"{release.app}-run"[:63].replace(".", "-"),
-            terminal=terminal,
-            init=True,
-            mounts=release.mounts,
-            memory=self._settings.app_memory,
-            pids=self._settings.app_pids,
-            stop_signal=image.config.stop_signal or "SIGTERM",
-            resolv_conf=self._resolv_conf,
-        )
+
+def _words(image: Image, release: Release, command: Sequence[str]) -> tuple[str, ...]:
+    """The command, after the image's entrypoint; the name of a process type stands for what its Procfile line says."""
+    words = tuple(command)
+    for process in release.processes:
+        if words == (process.type,) and process.command is not None:
+            words = process.command
+    return command_of(image, words)

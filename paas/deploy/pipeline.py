@@ -77,7 +77,7 @@ class Pipeline:
         times: dict[str, float] = {}
         out = request.out
         with self._locks.hold(app, f"a deploy of {app.name}", request) as app:
-            self._routing.apply()
+            route = self._routing.route(app)
             self._routing.update_page(app, deploying=True)
             with ExitStack() as undo:
                 undo.callback(self._routing.update_page, app)
@@ -92,8 +92,10 @@ class Pipeline:
                 undo.callback(self._maker.forget, app, release)
                 times |= self._scheduler.rollout(Rollout(app, release, image), out, request.cancelled)
                 undo.pop_all()
-            self._routing.update_page(app_rows.by_id(self._db, app.id))
-            self._routing.apply()
+            app = app_rows.by_id(self._db, app.id)
+            self._routing.update_page(app)
+            if self._routing.route(app) != route:
+                self._routing.apply()
         self._announce(app, release, request.who, times, out)
         return release
 

@@ -78,4 +78,5 @@ class ReleaseMaker:
         return release
 
     def forget(self, app: App, release: Release) -> None:
-        releases.delete(self._db, app, release.number)
+        """Undo `make`; a release that serves already stays, whatever went wrong after that."""
+        releases.delete_unused(self._db, app, release.number)

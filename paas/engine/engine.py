@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from contextlib import ExitStack
@@ -26,6 +25,7 @@ from paas.deploy.pipeline import Pipeline
 from paas.deploy.releases import ReleaseMaker
 from paas.deploy.routing import Routing
 from paas.engine.frontdoor import FrontDoor
+from paas.engine.lock import only_one
 from paas.engine.server import Server
 from paas.engine.sessions import Sessions
 from paas.errors import SystemFailure
@@ -39,7 +39,7 @@ from paas.paths import Paths
 from paas.proxy.proxy import Proxy
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
-from paas.schedulers.boot import Booter
+from paas.schedulers.boot import AppContainers, Booter
 from paas.schedulers.checks import Checks
 from paas.schedulers.local import LocalScheduler
 from paas.schedulers.retire import Retirement
@@ -83,7 +83,7 @@ class Engine:
         settings, paths = self._settings, self._paths
         ensure_directory(paths.data, mode=0o711)
         ensure_directory(paths.run, mode=0o711)
-        undo.callback(os.close, _only_one(paths))
+        undo.callback(os.close, only_one(paths.run))
         os.umask(0o022)
         ensure_directory(paths.log, mode=0o750)
         ensure_host_keys(paths.ssh, self._owner)
@@ -107,7 +107,8 @@ class Engine:
         sandboxes = SandboxPool(settings, paths, network)
         undo.callback(sandboxes.close)
 
-        booter = Booter(settings, db, runtime, sandboxes, resolv)
+        containers = AppContainers(settings, resolv)
+        booter = Booter(db, runtime, sandboxes, containers)
         checks = Checks(runtime, settings.check_timeout)
         services = Services(settings, db, network)
         retirement = Retirement(settings, runtime, booter)
@@ -126,13 +127,11 @@ class Engine:
         routing = Routing(settings, db, domains, services, proxy)
         app_locks = AppLocks(db, locks)
 
-        supervisor = Supervisor(
-            db, images, runtime, sandboxes, booter, checks, services, retirement, locks, routing.update_page
-        )
+        supervisor = Supervisor(db, images, runtime, booter, checks, services, retirement, locks, routing.update_page)
         undo.callback(supervisor.close)
         runtime.on_exit(supervisor.ended)
         lost = supervisor.adopt()
-        network.restore(NetworkState(services.all(), services.forwards(), proxy.ports_in_force()))
+        network.restore(NetworkState(*services.wanted(), proxy.ports_in_force()))
         proxy.start(routing.routes)
         supervisor.boot(lost)
 
@@ -149,7 +148,6 @@ class Engine:
             storage=storage,
             keys=Keys(db),
             images=images,
-            scheduler=scheduler,
             changes=Changes(
                 db,
                 apps,
@@ -166,7 +164,7 @@ class Engine:
             ),
             pipeline=Pipeline(db, apps, builder, maker, scheduler, routing, app_locks, settings.user),
             routing=routing,
-            oneoff=OneOff(settings, db, images, runtime, sandboxes, resolv),
+            oneoff=OneOff(db, images, runtime, sandboxes, containers),
             proxy=proxy,
         )
         server = Server(settings.socket, self._owner[1], Sessions(platform, self._owner[0]).handle)
@@ -174,14 +172,3 @@ class Engine:
         undo.callback(server.close)
         door.wait_ready()
         server.start()
-
-
-def _only_one(paths: Paths) -> int:
-    """Hold the run directory for this engine alone; the lock goes with the process, however it ends."""
-    descriptor = os.open(paths.run / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise SystemFailure(f"Another engine runs with {paths.run}", hint="Stop it first.") from None
-    return descriptor

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 
-from paas.errors import Conflict
+from paas.engine.lock import only_one
 from paas.network.network import Network
 from paas.paths import Paths
 from paas.proxy.proxy import stop_all
@@ -22,28 +20,15 @@ def teardown(settings: Settings) -> None:
     paths = Paths(settings.data_dir, settings.run_dir)
     if not paths.run.is_dir():
         return
-    descriptor = os.open(paths.run / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise Conflict("The engine is running", hint="Stop it first.") from None
+    descriptor = only_one(paths.run)
     stop_all(paths.run)
     if paths.bundles.is_dir():
         runtime = Runtime(settings, paths)
         runtime.prepare()
         for entry in list(paths.bundles.iterdir()):
-            _kill(runtime, entry.name)
+            runtime.stop(entry.name, grace=0)  # its writable layer and log stay: they are data
     Network(settings).teardown()
     mounts.unmount_below(paths.run)
     cgroups.remove(settings.cgroup)
     os.close(descriptor)
     remove_tree(paths.run)
-
-
-def _kill(runtime: Runtime, id: str) -> None:
-    """End a container, but leave its writable layer and log: data stays."""
-    pid = runtime.pid(id)
-    if pid is not None:
-        os.kill(pid, signal.SIGKILL)
-        runtime.wait(id, timeout=10)

@@ -19,7 +19,7 @@ from paas.errors import Cancelled, InvalidInput, SystemFailure
 from paas.image.reference import parse
 from paas.image.store import ImageStore
 from paas.image.unpack import unpack
-from paas.model import HistoryEntry, Image, ImageConfig
+from paas.model import DEFAULT_PATH, HistoryEntry, Image, ImageConfig
 from paas.names import shown
 from paas.output import Hangup, Output, human_bytes
 from paas.state.database import now
@@ -29,7 +29,6 @@ _DEFAULT_SUITES = {"debian": "bookworm", "ubuntu": "noble"}
 _ROLLING = frozenset({"sid", "unstable", "testing", "experimental"})
 _SECURITY = "http://deb.debian.org/debian-security"
 _SUITE = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CLEAN = (
     "rm -rf $1/var/cache/apt/archives/*.deb $1/var/cache/apt/*.bin $1/var/lib/apt/lists/* $1/var/log/*.log"
     " $1/var/log/apt/*"
@@ -101,7 +100,7 @@ def _make(store: ImageStore, distribution: str, suite: str, out: Output, cancell
         progress.join(5)
     created = now()
     history = HistoryEntry(created, f"images:bootstrap {distribution}:{suite}")
-    return store.add_image(ImageConfig(env={"PATH": _PATH}, cmd=("bash",)), [layer], [history], created)
+    return store.add_image(ImageConfig(env={"PATH": DEFAULT_PATH}, cmd=("bash",)), [layer], [history], created)
 
 
 def _ended(process: system.Process) -> int | None:

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_LISTEN = "0A"
+from paas.system.sockets import tcp_sockets
 
 
 def who_listens(port: int) -> str | None:
     """`nginx (pid 123)` for the process that listens on a TCP port; None when none does."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                inodes.add(f"socket:[{fields[9]}]")
+    inodes = {f"socket:[{found.inode}]" for found in tcp_sockets() if found.listens and found.port == port}
     return _holder(inodes) if inodes else None
 
 

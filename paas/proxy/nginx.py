@@ -11,6 +11,7 @@ from pathlib import Path
 from paas.errors import SystemFailure
 from paas.system import run as system
 from paas.system.processes import gone_within
+from paas.system.sockets import tcp_sockets
 
 NGINX = "/usr/sbin/nginx"
 
@@ -93,17 +94,7 @@ def _signal(pid: int, number: int) -> None:
 
 def connections(ports: set[int]) -> int:
     """Connections on local TCP ports of this host that are not over yet."""
-    count = 0
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] in ("01", "03", "04", "08") and int(fields[1].rpartition(":")[2], 16) in ports:
-                count += 1
-    return count
+    return sum(1 for found in tcp_sockets() if found.is_open and found.port in ports)
 
 
 def free_ports(count: int, low: int, high: int, after: int) -> list[int]:

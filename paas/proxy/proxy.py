@@ -7,6 +7,7 @@ at it, and the old one goes on with what it has until nothing is open on it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -245,8 +246,14 @@ class Proxy:
 def _digest(routes: Sequence[Route]) -> str:
     """What nginx's configuration depends on: the routes and the templates."""
     parts = [json.dumps(asdict(route), default=str, sort_keys=True) for route in routes]
-    parts += [path.read_text() for path in sorted(TEMPLATES.glob("*.conf.j2"))]
+    parts.append(_templates())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@functools.cache
+def _templates() -> str:
+    """They are read once for each engine, as by Jinja."""
+    return "\n".join(path.read_text() for path in sorted(TEMPLATES.glob("*.conf.j2")))
 
 
 def _ports_of(generation: Generation) -> set[int]:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import resource
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from paas.runtime.sandbox import Sandbox
 from paas.runtime.seccomp import CompiledProfile
 from paas.runtime.spec import ContainerSpec
 from paas.system import mounts
-from paas.system.files import ensure_directory, remove_tree
+from paas.system.files import ensure_directory, remove_tree, write_private
 from paas.system.inroot import make_directories, open_in_root
 
 _INIT = Path("/usr/bin/catatonit")
@@ -45,7 +44,6 @@ class Bundle:
         profile: CompiledProfile,
         *,
         volatile: bool = False,
-        extra_files: Mapping[str, Path] | None = None,
     ) -> list[str]:
         """Mount the root and write config.json; returns the paths of files made only to be mounted over.
 
@@ -58,7 +56,7 @@ class Bundle:
         try:
             user = resolve_user(root, spec.user)
             self._make_cwd(root, spec.cwd)
-            files = {**self._host_files(spec, sandbox), **self._volumes(root, spec, sandbox), **(extra_files or {})}
+            files = {**self._host_files(spec, sandbox), **self._volumes(spec, sandbox)}
             made = [path for path, source in files.items() if _make_target(root, path, directory=source.is_dir())]
         finally:
             os.close(root)
@@ -71,16 +69,13 @@ class Bundle:
             gid=user.gid,
             groups=user.groups,
             files=files,
-            read_only=frozenset(m.target for m in spec.mounts if m.read_only) | frozenset(extra_files or ()),
+            read_only=frozenset(m.target for m in spec.mounts if m.read_only),
             init=_INIT,
             open_files=min(_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         )
         complete = replace(spec, env={"HOME": user.home, **spec.env, **({"TERM": "xterm"} if spec.terminal else {})})
         config = oci.config(complete, placement, *profile.sections())
-        file = self.directory / "config.json"
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(json.dumps(config))
+        write_private(self.directory / "config.json", json.dumps(config))
         return made
 
     def config(self) -> dict[str, object]:
@@ -113,7 +108,7 @@ class Bundle:
             found[target] = file
         return found
 
-    def _volumes(self, root: int, spec: ContainerSpec, sandbox: Sandbox) -> dict[str, Path]:
+    def _volumes(self, spec: ContainerSpec, sandbox: Sandbox) -> dict[str, Path]:
         """Id-mapped mounts of the volumes: what the container writes keeps its real owners on disk."""
         found: dict[str, Path] = {}
         if not spec.mounts:

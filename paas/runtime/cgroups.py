@@ -7,6 +7,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
+from paas.runtime.holder import unshared
 from paas.system import mounts
 from paas.system import run as system
 from paas.system.files import ensure_directory
@@ -54,15 +55,10 @@ class RuntimeNamespace:
             mounts.bind(self._pins, self._pins)
         mounts.make_private(self._pins)
         self._pin.touch()
-        holder = system.start(
-            ["unshare", "--mount", "--propagation", "slave", "cat"], stdin=system.PIPE, stdout=system.PIPE
-        )
-        try:
-            _wait_ready(holder)
-            system.run(["nsenter", f"--mount=/proc/{holder.pid}/ns/mnt", "umount", str(_UNIFIED)])
-            mounts.bind(Path(f"/proc/{holder.pid}/ns/mnt"), self._pin)
-        finally:
-            end_holder(holder)
+        with unshared(("--mount", "--propagation", "slave")) as pid:
+            namespace = Path(f"/proc/{pid}/ns/mnt")
+            system.run(["nsenter", f"--mount={namespace}", "umount", str(_UNIFIED)])
+            mounts.bind(namespace, self._pin)
 
     @property
     def prefix(self) -> tuple[str, ...]:
@@ -72,22 +68,6 @@ class RuntimeNamespace:
     @property
     def _pin(self) -> Path:
         return self._pins / "mount"
-
-
-def _wait_ready(holder: system.Process) -> None:
-    assert holder.stdin is not None and holder.stdout is not None
-    holder.stdin.write(b"x")
-    holder.stdin.flush()
-    holder.stdout.read(1)
-
-
-def end_holder(holder: system.Process) -> None:
-    """Let a process that only holds namespaces open go."""
-    for stream in (holder.stdin, holder.stdout):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.close()
-    holder.wait(timeout=10)
 
 
 def oom_kills(cgroup: str) -> int:

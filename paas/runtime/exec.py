@@ -17,6 +17,7 @@ from types import TracebackType
 
 from paas.errors import SystemFailure
 from paas.system import run as system
+from paas.system.files import write_private
 
 
 class ExecSession:
@@ -69,9 +70,7 @@ def start_exec(
     """Run `crun exec` with an OCI `process` object; without `stdio` the process gets a terminal."""
     mark = secrets.token_hex(6)
     description, pid_file = directory / f"exec-{mark}.json", directory / f"exec-{mark}.pid"
-    descriptor = os.open(description, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        json.dump(process, stream)
+    write_private(description, json.dumps(process))
     words = [*crun_exec, "--process", str(description), "--pid-file", str(pid_file)]
     try:
         if stdio is not None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 from ipaddress import IPv4Address
-from pathlib import Path
 
-_LISTEN = "0A"
+from paas.system.sockets import tcp_sockets
+
 _STAYED_OPEN = 0.15
-_OPEN = {"01", "03", "04", "08"}
-"""ESTABLISHED, SYN_RECV, FIN_WAIT1 (the answer is still on its way) and CLOSE_WAIT (the asker only closed its half)."""
 
 
 class Probe:
@@ -41,7 +38,7 @@ class Probe:
             self.close()
             return False
         ours = self._socket.getsockname()[1]
-        if any(peer == ours and inode for _, _, _, peer, inode in _sockets(pid)):
+        if any(found.peer_port == ours and found.inode for found in tcp_sockets(pid)):
             return True
         return time.monotonic() - self._since > _STAYED_OPEN
 
@@ -64,7 +61,7 @@ class Probe:
 
 def listening_ports(pid: int | None) -> set[int]:
     """TCP ports on which anything listens in the network namespace of a process; empty when it is gone."""
-    return {port for state, port, *_ in _sockets(pid) if state == _LISTEN}
+    return {found.port for found in tcp_sockets(pid) if found.listens}
 
 
 def open_connections(pid: int | None) -> int:
@@ -72,29 +69,6 @@ def open_connections(pid: int | None) -> int:
 
     Those on the namespace's own loopback do not count, nor those it has made itself.
     """
-    sockets = list(_sockets(pid))
-    served = {port for state, port, *_ in sockets if state == _LISTEN}
-    return sum(1 for state, port, peer, *_ in sockets if state in _OPEN and port in served and not _is_loopback(peer))
-
-
-def _sockets(pid: int | None) -> Iterator[tuple[str, int, str, int, int]]:
-    """(state, local port, peer's address, peer's port, inode) of each socket; inode 0: not accepted yet.
-
-    State and address are the hex words of /proc/net/tcp.
-    """
-    for table in ("tcp", "tcp6"):
-        try:
-            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            address, _, peer_port = fields[2].rpartition(":")
-            yield fields[3], int(fields[1].rpartition(":")[2], 16), address, int(peer_port, 16), int(fields[9])
-
-
-def _is_loopback(address: str) -> bool:
-    """127.0.0.0/8, ::1 and ::ffff:127.0.0.0/104, as four-byte words in host order."""
-    if len(address) == 8:
-        return address.endswith("7F")
-    return address == "0" * 24 + "01000000" or (address.startswith("0" * 16 + "FFFF0000") and address.endswith("7F"))
+    sockets = list(tcp_sockets(pid))
+    served = {found.port for found in sockets if found.listens}
+    return sum(1 for found in sockets if found.is_open and found.port in served and not found.is_local)

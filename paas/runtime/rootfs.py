@@ -31,7 +31,7 @@ def mount_mapped(
     """Mount the layers with these `numbers` (bottom first) of the folder `layers` on `target`.
 
     `data` holds the directories `upper` and `work`; without it the mount is read-only. `scratch` is an empty directory
-    for the id-mapped mounts it is made of. With `volatile` nothing is synced to disk on the way. See `unmount`.
+    for the id-mapped mounts it is made of. With `volatile` nothing is synced to disk on the way.
     """
     lower, writable = ensure_directory(scratch / "l", mode=0o700), scratch / "w"
     user = os.open(sandbox.userns, os.O_RDONLY | os.O_CLOEXEC)
@@ -79,11 +79,6 @@ def _names(layers: Path, numbers: Sequence[int], at_least: int = 1) -> list[str]
         ensure_directory(layers / ".empty")
         names += [".empty"] if names else [".empty"] * at_least
     return names
-
-
-def unmount(target: Path) -> None:
-    """Undo a mount of this module; harmless when there is none."""
-    mounts.unmount(target)
 
 
 def _mount(target: Path, directory: Path, options: str) -> None:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import secrets
-import select
 import signal as signals
 import socket
 import stat
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from paas.errors import Conflict, NotFound, PaasError, SystemFailure
+from paas.errors import Conflict, NotFound, SystemFailure
 from paas.paths import Paths
 from paas.runtime import cgroups, conmon, oci
 from paas.runtime.bundle import Bundle
@@ -25,13 +21,12 @@ from paas.runtime.exec import ExecSession, start_exec
 from paas.runtime.sandbox import Sandbox
 from paas.runtime.seccomp import CompiledProfile
 from paas.runtime.spec import ContainerSpec
+from paas.runtime.watcher import Watcher
 from paas.settings import Settings
 from paas.system import run as system
-from paas.system.files import ensure_directory, remove_tree
+from paas.system.files import ensure_directory, remove_tree, write_private
 from paas.system.inroot import open_in_root
-from paas.system.processes import gone_within, readable
-
-log = logging.getLogger(__name__)
+from paas.system.processes import gone_within
 
 _EXIT_FILE_PATIENCE = 2.0
 """Seconds to wait for conmon's note after a process is gone; conmon itself may have been killed."""
@@ -54,7 +49,7 @@ class Runtime:
         self._paths = paths
         self._places = conmon.Places(paths.run)
         self._namespace = cgroups.RuntimeNamespace(paths.run)
-        self._watcher = _Watcher()
+        self._watcher = Watcher()
         self._seccomp = CompiledProfile(paths.run, oci.CAPABILITIES)
 
     def prepare(self) -> None:
@@ -82,7 +77,7 @@ class Runtime:
         data = ensure_directory(home / "data", mode=0o711)
         for name in ("upper", "work"):
             ensure_directory(data / name)
-        _write_private(home / "spec.json", json.dumps(_without_secrets(spec)))
+        write_private(home / "spec.json", json.dumps(_without_secrets(spec)))
         bundle = self._bundle(spec.id)
         bundle.make(spec, sandbox, self._paths.layers, data, self._cgroup(spec.id), self._seccomp)
         command = conmon.argv(
@@ -105,7 +100,10 @@ class Runtime:
         self.watch(id)
 
     def watch(self, id: str) -> None:
-        """Have `on_exit` told when this container's process is gone; at once when it is gone already."""
+        """Have `on_exit` told when this container's process is gone; at once when it is gone already.
+
+        Whoever begins to care about the end of a container asks (again): an end before that was told to nobody.
+        """
         self._watcher.add(id, self.pid(id))
 
     def stop(self, id: str, *, grace: float) -> None:
@@ -143,10 +141,7 @@ class Runtime:
         bundle = self._bundle(id)
         if bundle.directory.exists():
             system.run((*self._namespace.prefix, *conmon.crun(self._places, "delete", "--force", id)), check=False)
-            pid = self.pid(id)
-            if pid is not None:
-                os.kill(pid, signals.SIGKILL)
-                gone_within(pid, 10)
+            self.stop(id, grace=0)
         bundle.remove()
         for path in (self._places.persist / id, self._places.sockets / id, self._places.exits / id, self._home(id)):
             remove_tree(path)
@@ -255,7 +250,6 @@ class Runtime:
         seconds; when `cancelled` says yes it is killed and its status returned.
         """
         bundle = Bundle(self._paths.bundles / spec.id)
-        delete = (*self._namespace.prefix, *conmon.crun(self._places, "delete", "--force", spec.id))
         process: system.Process | None = None
         try:
             cgroup = self._cgroup(spec.id)
@@ -270,21 +264,27 @@ class Runtime:
                     break
                 if time.monotonic() > deadline:
                     raise Conflict(f"The step took longer than {timeout:.0f} seconds")
-            status = process.poll()
-            code = None if status is None else (128 - status if status < 0 else status)
+            self._end_step(spec.id, process)
+            code = process.returncode
             bundle.remove()
             _remove_empty(data / "upper", made)
-            return Status(running=False, exit_code=code, oom=oom or code == 128 + signals.SIGKILL)
+            return Status(
+                running=False,
+                exit_code=128 - code if code < 0 else code,
+                oom=oom or code == 128 + signals.SIGKILL,
+            )
         finally:
-            if process is not None and process.poll() is None:
-                system.run(delete, check=False)
-                process.kill()
-                process.wait(timeout=10)
+            if process is not None:
+                self._end_step(spec.id, process)
             bundle.remove()
             cgroups.remove(self._cgroup(spec.id))
 
-    def new_id(self) -> str:
-        return secrets.token_hex(32)
+    def _end_step(self, id: str, process: system.Process) -> None:
+        """Kill what still runs of a step, before anything is unmounted under it."""
+        if process.poll() is None:
+            system.run((*self._namespace.prefix, *conmon.crun(self._places, "delete", "--force", id)), check=False)
+            process.kill()
+            process.wait(timeout=10)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -296,55 +296,6 @@ class Runtime:
 
     def _cgroup(self, id: str) -> str:
         return f"{self._settings.cgroup}/{id}"
-
-
-class _Watcher:
-    """One thread that waits for the processes of all watched containers."""
-
-    def __init__(self) -> None:
-        self.callback: Callable[[str], None] = lambda id: None
-        self._lock = threading.Lock()
-        self._epoll = select.epoll()
-        self._watched: dict[int, str] = {}
-        threading.Thread(target=self._run, name="watcher", daemon=True).start()
-
-    def add(self, id: str, pid: int | None) -> None:
-        try:
-            if pid is None:
-                raise ProcessLookupError
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            threading.Thread(target=self._tell, args=(id,), daemon=True).start()
-            return
-        with self._lock:
-            self._watched[descriptor] = id
-            self._epoll.register(descriptor, select.EPOLLIN)
-
-    def discard(self, id: str) -> None:
-        with self._lock:
-            for descriptor in [fd for fd, watched in self._watched.items() if watched == id]:
-                self._forget(descriptor)
-
-    def _run(self) -> None:
-        while True:
-            for descriptor, _ in self._epoll.poll():
-                with self._lock:
-                    id = self._watched.get(descriptor)
-                    if id is None or not readable(descriptor):
-                        continue  # let go meanwhile; the number may be another container's by now
-                    self._forget(descriptor)
-                threading.Thread(target=self._tell, args=(id,), name="container end", daemon=True).start()
-
-    def _forget(self, descriptor: int) -> None:
-        self._epoll.unregister(descriptor)
-        del self._watched[descriptor]
-        os.close(descriptor)
-
-    def _tell(self, id: str) -> None:
-        try:
-            self.callback(id)
-        except PaasError as error:
-            log.error("after the end of container %s: %s", id[:12], error.message)
 
 
 def _open_streams(pid: int) -> None:
@@ -408,9 +359,3 @@ def _without_secrets(spec: ContainerSpec) -> dict[str, Any]:
     del value["env"]
     value["mounts"] = [str(mount) for mount in spec.mounts]
     return value
-
-
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)

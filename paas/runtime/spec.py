@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from paas.model import Mount
+
+
+def new_id() -> str:
+    """An id for a container: 64 hex digits."""
+    return secrets.token_hex(32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,4 @@
-"""User namespaces, and network namespaces that belong to them: made by a short-lived process, kept by pins.
-
-unshare(1) is started instead of forking ourselves: the engine has threads.
-"""
+"""User namespaces, and network namespaces that belong to them: made by a short-lived process, kept by pins."""
 
 from __future__ import annotations
 
@@ -9,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paas.errors import SystemFailure
-from paas.runtime.cgroups import end_holder
+from paas.runtime.holder import unshared
 from paas.system import mounts
-from paas.system import run as system
 
 SIZE = 65536
 """Ids in a container's range."""
@@ -32,21 +28,12 @@ def make_idmap_namespace(base: int, pin: Path) -> None:
 
 
 def _make(options: Sequence[str], id_map: str, pins: Sequence[tuple[str, Path]]) -> None:
-    holder = system.start(["unshare", *options, "cat"], stdin=system.PIPE, stdout=system.PIPE, stderr=system.PIPE)
-    assert holder.stdin and holder.stdout and holder.stderr
-    try:
-        holder.stdin.write(b"x")
-        holder.stdin.flush()
-        if holder.stdout.read(1) != b"x":
-            said = holder.stderr.read(500).decode("utf-8", "replace").strip()
-            raise SystemFailure(f"No user namespace can be made: {said}", hint="sysctl user.max_user_namespaces")
-        for kind in ("uid_map", "gid_map"):
-            Path(f"/proc/{holder.pid}/{kind}").write_text(id_map)
-        for kind, pin in pins:
-            pin.touch()
-            mounts.bind(Path(f"/proc/{holder.pid}/ns/{kind}"), pin)
-    except OSError as error:
-        raise SystemFailure(f"No user namespace can be made: {error.strerror}") from error
-    finally:
-        holder.stderr.close()
-        end_holder(holder)
+    with unshared(options) as pid:
+        try:
+            for kind in ("uid_map", "gid_map"):
+                Path(f"/proc/{pid}/{kind}").write_text(id_map)
+            for kind, pin in pins:
+                pin.touch()
+                mounts.bind(Path(f"/proc/{pid}/ns/{kind}"), pin)
+        except OSError as error:
+            raise SystemFailure(f"No user namespace can be made: {error.strerror}") from error

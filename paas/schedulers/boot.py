@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from paas.errors import DeployFailed, InvalidInput
-from paas.model import Image, Instance, InstanceState, Release
-from paas.names import ProcessType
+from paas.model import DEFAULT_PATH, WEB, Image, Instance, InstanceState, Release
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import Sandbox, SandboxPool
-from paas.runtime.spec import ContainerSpec
+from paas.runtime.spec import ContainerSpec, new_id
 from paas.schedulers.plan import Slot
 from paas.settings import Settings
 from paas.state import releases
 from paas.state.apps import App
 from paas.state.database import Database
-
-WEB = ProcessType("web")
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def web_port(release: Release) -> int:
@@ -48,17 +44,63 @@ def environment_of(image: Image, release: Release, name: str, port: int | None) 
     return {**base, "GIT_REV": release.commit, **release.config, **ours}
 
 
+@dataclass(frozen=True, slots=True)
+class AppContainers:
+    """How containers with processes of an app are made, whatever they are for."""
+
+    settings: Settings
+    resolv_conf: str
+
+    def spec(
+        self,
+        id: str,
+        release: Release,
+        image: Image,
+        name: str,
+        args: tuple[str, ...],
+        env: Mapping[str, str],
+        *,
+        terminal: bool = False,
+    ) -> ContainerSpec:
+        """The container `name` (web.1, run) of a release."""
+        config = image.config
+        return ContainerSpec(
+            id=id,
+            layers=tuple(layer.number for layer in image.layers),
+            args=args,
+            env=env,
+            cwd=config.workdir or "/",
+            user=config.user,
+            hostname=f"{release.app}-{name}"[:63].strip(".-").replace(".", "-"),
+            terminal=terminal,
+            init=True,
+            mounts=release.mounts,
+            memory=self.settings.app_memory,
+            pids=self.settings.app_pids,
+            stop_signal=config.stop_signal or "SIGTERM",
+            resolv_conf=self.resolv_conf,
+        )
+
+
 class Booter:
     """Makes and removes instances. Their rows are written first, so that an engine that dies finds what it made."""
 
-    def __init__(
-        self, settings: Settings, db: Database, runtime: Runtime, sandboxes: SandboxPool, resolv_conf: str
-    ) -> None:
-        self._settings = settings
+    def __init__(self, db: Database, runtime: Runtime, sandboxes: SandboxPool, containers: AppContainers) -> None:
         self._db = db
         self._runtime = runtime
         self._sandboxes = sandboxes
-        self._resolv_conf = resolv_conf
+        self._containers = containers
+        self._held: dict[str, Sandbox] = {}
+        """Sandboxes by instance. Not found by address: after a restart of the machine addresses are given anew."""
+
+    def adopt(self, alive: Iterable[Instance]) -> None:
+        """Begin with the sandboxes of instances that a former engine left running; all others go."""
+        found = list(alive)
+        self._sandboxes.start({instance.address for instance in found})
+        for instance in found:
+            sandbox = self._sandboxes.at(instance.address)
+            if sandbox is not None:
+                self._held[instance.id] = sandbox
 
     def boot(self, app: App, release: Release, image: Image, slot: Slot) -> Instance:
         """Start one container; it is not healthy yet. On an error nothing is left."""
@@ -67,7 +109,7 @@ class Booter:
         arguments = command_of(image, process.command)
         sandbox = self._sandboxes.take()
         instance = Instance(
-            id=secrets.token_hex(32),
+            id=new_id(),
             app=app.name,
             release=release.number,
             process=slot.process,
@@ -76,38 +118,22 @@ class Booter:
             port=port,
             state=InstanceState.STARTING,
         )
-        releases.insert_instance(self._db, app, instance)
+        self._held[instance.id] = sandbox
+        env = environment_of(image, release, instance.name, port)
+        spec = self._containers.spec(instance.id, release, image, instance.name, arguments, env)
         try:
-            self._runtime.create(self._spec(instance, release, image, arguments), sandbox)
+            releases.insert_instance(self._db, app, instance)
+            self._runtime.create(spec, sandbox)
             self._runtime.start(instance.id)
         except BaseException:
-            self.discard(instance, sandbox)
+            self.discard(instance)
             raise
         return instance
 
-    def discard(self, instance: Instance, sandbox: Sandbox | None = None) -> None:
+    def discard(self, instance: Instance) -> None:
         """Remove an instance's container, sandbox and row, whatever is left of them."""
         self._runtime.remove(instance.id)
+        sandbox = self._held.pop(instance.id, None)
+        if sandbox is not None:
+            self._sandboxes.release(sandbox)
         releases.delete_instance(self._db, instance.id)
-        found = sandbox or self._sandboxes.at(instance.address)
-        # After a restart of the machine addresses are given anew: an old row's may be another instance's by now.
-        if found is not None and not releases.address_in_use(self._db, instance.address):
-            self._sandboxes.release(found)
-
-    def _spec(self, instance: Instance, release: Release, image: Image, arguments: tuple[str, ...]) -> ContainerSpec:
-        config = image.config
-        return ContainerSpec(
-            id=instance.id,
-            layers=tuple(layer.number for layer in image.layers),
-            args=arguments,
-            env=environment_of(image, release, instance.name, instance.port),
-            cwd=config.workdir or "/",
-            user=config.user,
-            hostname=f"{instance.app}-{instance.process}-{instance.index}"[:63].strip(".-").replace(".", "-"),
-            init=True,
-            mounts=release.mounts,
-            memory=self._settings.app_memory,
-            pids=self._settings.app_pids,
-            stop_signal=config.stop_signal or "SIGTERM",
-            resolv_conf=self._resolv_conf,
-        )

@@ -38,8 +38,8 @@ class LocalScheduler:
         self._runtime = runtime
         self._booter = booter
         self._checks = checks
-        self.services = services
-        self.retirement = retirement
+        self._services = services
+        self._retirement = retirement
 
     def rollout(self, rollout: Rollout, out: Output, cancelled: Callable[[], bool]) -> dict[str, float]:
         app = rollout.app
@@ -55,9 +55,11 @@ class LocalScheduler:
             mark = time.monotonic()
             self._commit(rollout, work, booted)
             undo.pop_all()
-        self.services.publish(app)
+        self._services.publish(app)
         times["switch"] = time.monotonic() - mark
-        self.retirement.retire(self._draining(app))
+        for instance in booted:
+            self._runtime.watch(instance.id)
+        self._retirement.retire(self._draining(app))
         return times
 
     def stop(self, app: App) -> None:
@@ -65,18 +67,17 @@ class LocalScheduler:
             for row in releases.instances(self._db, app, _SERVING):
                 releases.set_instance_state(self._db, row.instance.id, InstanceState.DRAINING)
             set_stopped(self._db, app.id, True)
-        self.services.publish(app)
-        self.retirement.retire(self._draining(app))
+        self._services.publish(app)
+        self._retirement.retire(self._draining(app))
 
     def destroy(self, app: App) -> None:
         with self._db.transaction():
             for row in releases.instances(self._db, app):
                 releases.set_instance_state(self._db, row.instance.id, InstanceState.DRAINING)
-        self.services.withdraw(app)
+        self._services.withdraw(app)
         for row in releases.instances(self._db, app):
             self._runtime.stop(row.instance.id, grace=0)
             self._booter.discard(row.instance)
-        self.services.publish_forwards()
 
     def _plan(self, rollout: Rollout) -> Plan:
         made_for: dict[int, Release] = {r.number: r for r in releases.listing(self._db, rollout.app)}

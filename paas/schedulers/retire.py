@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable
 
 from paas.errors import PaasError
-from paas.model import Instance
+from paas.model import WEB, Instance
 from paas.runtime.probe import open_connections
 from paas.runtime.runtime import Runtime
-from paas.schedulers.boot import WEB, Booter
+from paas.schedulers.boot import Booter
 from paas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,11 +43,6 @@ class Retirement:
                 )
                 self._going[instance.id] = thread
                 thread.start()
-
-    def busy(self) -> int:
-        """How many instances are draining."""
-        with self._lock:
-            return len(self._going)
 
     def close(self) -> None:
         """Stop waiting; the next engine goes on with it, as the rows still say DRAINING."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from ipaddress import IPv4Address
 
-from paas.model import Instance, InstanceState, Release
+from paas.model import WEB, Instance, InstanceState, Release
 from paas.names import ProcessType
 from paas.network.addresses import service_address
 from paas.network.network import Network
 from paas.network.rules import Forward
-from paas.schedulers.boot import WEB
 from paas.settings import Settings
 from paas.state import apps, releases
 from paas.state.apps import App
@@ -26,6 +25,8 @@ class Services:
         self._settings = settings
         self._db = db
         self._network = network
+        self._forwards: dict[int, list[Forward]] = {}
+        """By app: a deploy looks at its own app only, however many there are."""
 
     def address(self, app: App, process: ProcessType = WEB) -> IPv4Address:
         """The stable virtual address of a process type; given on first use."""
@@ -34,42 +35,38 @@ class Services:
 
     def publish(self, app: App) -> None:
         """Point new connections at the instances that run now: one change of the network, atomic."""
-        release = releases.current(self._db, app)
-        running = [row.instance for row in releases.instances(self._db, app, (InstanceState.RUNNING,))]
-        web = [instance for instance in running if instance.process == WEB]
+        release, web = self._serving(app)
         self._network.set_service(self.address(app), backends(release, web))
-        self.publish_forwards()
+        self._forwards[app.id] = forwards(release, web)
+        self._publish_forwards()
 
     def withdraw(self, app: App) -> None:
         """Take an app out of the network altogether."""
         for (owner, _process), address in releases.service_addresses(self._db).items():
             if owner == app.id:
                 self._network.remove_service(address)
+        self._forwards.pop(app.id, None)
+        self._publish_forwards()
 
-    def all(self) -> dict[IPv4Address, Backends]:
-        """Every app's service as it ought to be, for a rebuild of the whole table."""
-        return {self.address(app): self._backends_of(app) for app in apps.listing(self._db)}
-
-    def forwards(self) -> list[Forward]:
-        """Every tcp and udp port map that has a running instance."""
-        found: list[Forward] = []
+    def wanted(self) -> tuple[dict[IPv4Address, Backends], list[Forward]]:
+        """Services and forwards of all apps as they ought to be, for a rebuild of the whole table."""
+        found: dict[IPv4Address, Backends] = {}
         for app in apps.listing(self._db):
-            release = releases.current(self._db, app)
-            rows = releases.instances(self._db, app, (InstanceState.RUNNING,))
-            web = [row.instance for row in rows if row.instance.process == WEB]
-            if release and web:
-                for port in release.ports:
-                    if port.scheme == "tcp" or port.scheme == "udp":
-                        found.append(Forward(port.scheme, port.host, web[0].address, port.container))
-        return found
+            release, web = self._serving(app)
+            found[self.address(app)] = backends(release, web)
+            self._forwards[app.id] = forwards(release, web)
+        return found, self._all_forwards()
 
-    def publish_forwards(self) -> None:
-        self._network.set_forwards(self.forwards())
-
-    def _backends_of(self, app: App) -> Backends:
+    def _serving(self, app: App) -> tuple[Release | None, list[Instance]]:
+        """An app's current release and its web instances that run."""
         rows = releases.instances(self._db, app, (InstanceState.RUNNING,))
-        web = [row.instance for row in rows if row.instance.process == WEB]
-        return backends(releases.current(self._db, app), web)
+        return releases.current(self._db, app), [row.instance for row in rows if row.instance.process == WEB]
+
+    def _publish_forwards(self) -> None:
+        self._network.set_forwards(self._all_forwards())
+
+    def _all_forwards(self) -> list[Forward]:
+        return [forward for known in list(self._forwards.values()) for forward in known]
 
 
 def backends(release: Release | None, web: list[Instance]) -> Backends:
@@ -81,3 +78,12 @@ def backends(release: Release | None, web: list[Instance]) -> Backends:
         for port in release.ports
         if port.scheme in ("http", "https")
     }
+
+
+def forwards(release: Release | None, web: list[Instance]) -> list[Forward]:
+    """Host ports that lead straight to an instance: the tcp and udp maps of a release that runs."""
+    found: list[Forward] = []
+    for port in release.ports if release is not None and web else ():
+        if port.scheme == "tcp" or port.scheme == "udp":
+            found.append(Forward(port.scheme, port.host, web[0].address, port.container))
+    return found

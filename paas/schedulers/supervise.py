@@ -13,7 +13,6 @@ from paas.image.store import ImageStore
 from paas.model import Instance, InstanceState
 from paas.output import Discard
 from paas.runtime.runtime import Runtime, Status
-from paas.runtime.sandbox import SandboxPool
 from paas.schedulers.boot import Booter
 from paas.schedulers.checks import Checks
 from paas.schedulers.plan import Slot
@@ -56,7 +55,6 @@ class Supervisor:
         db: Database,
         images: ImageStore,
         runtime: Runtime,
-        sandboxes: SandboxPool,
         booter: Booter,
         checks: Checks,
         services: Services,
@@ -68,7 +66,6 @@ class Supervisor:
         self._db = db
         self._images = images
         self._runtime = runtime
-        self._sandboxes = sandboxes
         self._booter = booter
         self._checks = checks
         self._services = services
@@ -86,12 +83,12 @@ class Supervisor:
 
     def ended(self, id: str) -> None:
         """A container's process is gone. Only instances that served are restarted: others were ended by us."""
+        reason = reason_of(self._runtime.status(id))  # may wait for conmon's note: not in a transaction
         with self._db.transaction():
             row = releases.instance(self._db, id)
             if row is None or row.instance.state is not InstanceState.RUNNING or self._closing.is_set():
                 return
             restarts = 1 if _uptime(row) >= _STEADY else row.restarts + 1
-            reason = reason_of(self._runtime.status(id))
             releases.record_end(self._db, id, InstanceState.CRASHED, restarts, reason)
         app = apps.by_id(self._db, row.app_id)
         log.warning("%s of %s %s", row.instance.name, app.name, reason)
@@ -144,10 +141,8 @@ class Supervisor:
         except BaseException:
             self._booter.discard(new)
             raise
+        self._runtime.watch(new.id)
         self._booter.discard(old)
-        # It may have ended between the check and the row that says it runs; then nobody would notice any more.
-        if not self._runtime.status(new.id).running:
-            self.ended(new.id)
 
     # -- when the engine starts -----------------------------------------------------------------------------------
 
@@ -163,7 +158,7 @@ class Supervisor:
             if id not in known:
                 self._runtime.remove(id)
         alive = {row.instance.id for row in rows if self._runtime.status(row.instance.id).running}
-        self._sandboxes.start({row.instance.address for row in rows if row.instance.id in alive})
+        self._booter.adopt(row.instance for row in rows if row.instance.id in alive)
         lost: list[Instance] = []
         for row in rows:
             instance = row.instance

@@ -69,8 +69,13 @@ def listing(db: Database, app: App) -> list[Release]:
     return [_release(app.name, row) for row in rows]
 
 
-def delete(db: Database, app: App, number: int) -> None:
-    db.execute("DELETE FROM releases WHERE app = ? AND number = ?", (app.id, number))
+def delete_unused(db: Database, app: App, number: int) -> None:
+    """Forget a release, unless it is the one that serves."""
+    db.execute(
+        "DELETE FROM releases WHERE app = ? AND number = ?"
+        " AND NOT EXISTS (SELECT 1 FROM apps WHERE apps.id = releases.app AND apps.release = releases.number)",
+        (app.id, number),
+    )
 
 
 def _release(name: AppName, row: Row) -> Release:
@@ -144,11 +149,6 @@ def instance(db: Database, id: str) -> InstanceRow | None:
     return _instance(row) if row else None
 
 
-def address_in_use(db: Database, address: IPv4Address) -> bool:
-    """Whether any instance has this address."""
-    return db.one("SELECT 1 FROM instances WHERE address = ? LIMIT 1", (str(address),)) is not None
-
-
 def set_instance_state(db: Database, id: str, state: InstanceState) -> None:
     db.execute("UPDATE instances SET state = ? WHERE id = ?", (state, id))
 
@@ -192,10 +192,11 @@ def service_addresses(db: Database) -> dict[tuple[int, ProcessType], IPv4Address
 
 def service_address(db: Database, app: App, process: ProcessType, candidates: Iterable[IPv4Address]) -> IPv4Address:
     """The process type's virtual address; the first free one of `candidates` becomes it when it has none."""
+    known = "SELECT address FROM services WHERE app = ? AND process = ?"
+    if (row := db.one(known, (app.id, process))) is not None:  # nearly always; a read disturbs nobody
+        return IPv4Address(row["address"])
     with db.transaction() as connection:
-        row = connection.execute(
-            "SELECT address FROM services WHERE app = ? AND process = ?", (app.id, process)
-        ).fetchone()
+        row = connection.execute(known, (app.id, process)).fetchone()
         if row is not None:
             return IPv4Address(row["address"])
         taken = {entry["address"] for entry in connection.execute("SELECT address FROM services")}

@@ -8,9 +8,9 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from paas.errors import InvalidInput, SystemFailure
+from paas.errors import SystemFailure
 from paas.system.run import run
 
 
@@ -42,12 +42,11 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def safe_join(root: Path, relative: str) -> Path:
-    """`root` joined with an untrusted relative path; refused when it names anything outside. Symlinks not followed."""
-    pure = PurePosixPath(relative)
-    if "\0" in relative or pure.is_absolute() or ".." in pure.parts:
-        raise InvalidInput(f"{relative!r} is a path outside of its folder")
-    return root.joinpath(*pure.parts)
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, from its first moment on. Not atomic, not durable."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
 
 
 def ensure_directory(path: Path, *, mode: int = 0o755, owner: tuple[int, int] | None = None) -> Path:

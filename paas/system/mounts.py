@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from paas.errors import SystemFailure
 
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_RDONLY, MS_NODEV = 1, 4
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 0x20, 0x1000, 0x4000, 0x40000, 0x100000
 MNT_DETACH = 2
 CLONE_FS = 0x200

@@ -17,7 +17,7 @@ from paas.paths import Paths
 from paas.runtime import cgroups
 from paas.runtime.runtime import Runtime, Status
 from paas.runtime.sandbox import Sandbox, SandboxPool
-from paas.runtime.spec import ContainerSpec
+from paas.runtime.spec import ContainerSpec, new_id
 from paas.settings import Settings
 from paas.system import mounts
 from paas.system import run as system
@@ -60,7 +60,7 @@ class Host:
 
     def spec(self, *args: str, env: Mapping[str, str] | None = None, **fields: Any) -> ContainerSpec:
         fields = {"layers": (1,), "memory": 64 << 20, "pids": 50, **fields}
-        id = self.runtime.new_id()
+        id = new_id()
         return ContainerSpec(id=id, args=args, env={"PATH": "/bin", **(env or {})}, **fields)
 
     def boot(self, *args: str, stdio: tuple[int, int, int] | None = None, **fields: Any) -> str:

@@ -13,6 +13,7 @@ import pytest
 from paas.errors import InvalidInput, NotFound, SystemFailure
 from paas.runtime.runtime import Runtime, Status
 from paas.runtime.sandbox import SandboxPool
+from paas.runtime.spec import new_id
 
 from .host import Host, eventually, sandbox_of
 
@@ -121,7 +122,7 @@ def test_remove_leaves_nothing(host: Host, running: bool) -> None:
 
 
 def test_removing_what_never_was(host: Host) -> None:
-    host.runtime.remove(host.runtime.new_id())
+    host.runtime.remove(new_id())
 
 
 def test_a_command_that_is_not_there(host: Host) -> None:
@@ -142,7 +143,7 @@ def test_bad_input_is_refused(host: Host, fields: dict[str, Any]) -> None:
 
 def test_unknown_container(host: Host) -> None:
     with pytest.raises(NotFound):
-        host.runtime.spec(host.runtime.new_id())
+        host.runtime.spec(new_id())
 
 
 def test_environment_is_not_kept_beside_the_container(host: Host) -> None:

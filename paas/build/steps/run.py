@@ -13,13 +13,12 @@ from paas.build.stage import Stage
 from paas.build.steps.copy import Copied
 from paas.errors import Cancelled, Conflict, InvalidInput
 from paas.image.layers import LayerDraft
+from paas.model import DEFAULT_PATH
 from paas.output import Hangup, Output, human_bytes
 from paas.runtime.runtime import Runtime, Status
 from paas.runtime.sandbox import SandboxPool
-from paas.runtime.spec import ContainerSpec
+from paas.runtime.spec import ContainerSpec, new_id
 from paas.settings import Settings
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Runner:
@@ -41,13 +40,13 @@ class Runner:
         if instruction.network != "default" or instruction.security != "sandbox":
             raise stage.error(instruction.span, "RUN --network and --security are not supported yet")
         arguments = _arguments(instruction, stage)
-        environment = {"PATH": _PATH, **stage.variables}
+        environment = {"PATH": DEFAULT_PATH, **stage.variables}
         key = keys.digest("run", stage.chain, arguments, environment, stage.config.user, stage.config.workdir)
         known = self._layering.cached(key)
         if known is not None:
             return Copied(known, cached=True)
         spec = ContainerSpec(
-            id=self._runtime.new_id(),
+            id=new_id(),
             layers=tuple(layer.number for layer in stage.layers),
             args=arguments,
             env=environment,
