@@ -48,6 +48,6 @@ def init_bare(path: Path, user: str) -> None:
     sync_directory(path.parent)
 
 
-def tidy(path: Path, user: str) -> None:
-    """Pack loose objects where git finds it worth it; pushes may go on meanwhile. Never run by a push itself."""
+def tidy(path: Path, user: str | None = None) -> None:
+    """Pack loose objects where git finds it worth it; pushes may go on meanwhile. As `user`, else as ourselves."""
     system.run(["git", "--git-dir", str(path), "gc", "--auto", "--quiet"], env=GIT_ENV, user=user, timeout=600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -11,11 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from paas.errors import SystemFailure
 from paas.paths import HOOKS
-from paas.source.repos import GIT_ENV
+from paas.source.repos import GIT_ENV, tidy
 from paas.ssh.request import Service
 from paas.system import run as system
 from paas.system.files import remove_tree
+
+log = logging.getLogger(__name__)
 
 _SETTINGS = {
     "core.hooksPath": str(HOOKS),
@@ -84,6 +88,8 @@ class GitServices:
                     del self._busy[repo]
                     if status != 0:
                         _clean(Path(repo))
+                    elif service == "git-receive-pack":
+                        threading.Thread(target=_tidy, args=(Path(repo),), name="git gc", daemon=True).start()
         return status if status >= 0 else 128 - status
 
 
@@ -91,6 +97,14 @@ def _clean(repo: Path) -> None:
     """git, when ended by a signal, leaves the objects it had received. Nobody else is at work in this repository."""
     for left in (repo / "objects").glob("tmp_objdir-*"):
         remove_tree(left)
+
+
+def _tidy(repo: Path) -> None:
+    """Pushes leave loose objects; git itself knows when packing them is worth it. The pusher does not wait."""
+    try:
+        tidy(repo)
+    except SystemFailure as error:
+        log.warning("%s could not be tidied: %s", repo.name, error.message)
 
 
 def _end(process: system.Process) -> None:
