@@ -61,6 +61,11 @@ class Paths:
         return self.run / "sandboxes"
 
     @property
+    def code(self) -> Path:
+        """The program, mounted here for the unprivileged account."""
+        return self.run / "code"
+
+    @property
     def bundles(self) -> Path:
         """For each container its OCI bundle: config.json, mounted root, pid file."""
         return self.run / "bundles"

@@ -88,7 +88,9 @@ class Engine:
         ensure_directory(paths.log, mode=0o750)
         ensure_host_keys(paths.ssh, self._owner)
         remove_tree(paths.run / "build")
-        door = FrontDoor(settings)
+        runtime = Runtime(settings, paths)
+        runtime.prepare()
+        door = FrontDoor(settings, paths)
         undo.callback(door.close)
         door.start()
 
@@ -102,8 +104,6 @@ class Engine:
 
         network = Network(settings)
         network.setup()
-        runtime = Runtime(settings, paths)
-        runtime.prepare()
         sandboxes = SandboxPool(settings, paths, network)
         undo.callback(sandboxes.close)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from pathlib import Path
 
 from paas.errors import SystemFailure
-from paas.paths import PROJECT
+from paas.paths import PROJECT, Paths
 from paas.settings import Settings
+from paas.system import mounts
 from paas.system import run as system
+from paas.system.files import ensure_directory
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +23,15 @@ _SETTINGS = ("data_dir", "run_dir", "ssh_address", "ssh_port", "user")
 class FrontDoor:
     """Its standard input is a pipe whose end it takes as the sign to go: it never outlives the engine."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, paths: Paths) -> None:
         self._settings = settings
+        self._code = paths.code
         self._closing = threading.Event()
         self._process: system.Process | None = None
 
     def start(self) -> None:
         """Begin; importing its libraries takes it half a second, which others may use."""
+        self._show_code()
         self._process = self._spawn()
 
     def wait_ready(self) -> None:
@@ -42,16 +47,28 @@ class FrontDoor:
         if self._process is not None:
             _end(self._process)
 
+    def _show_code(self) -> None:
+        """Mount the program where the unprivileged account can reach it: it may lie in root's home."""
+        ensure_directory(self._code, mode=0o711)
+        mounts.unmount(self._code)  # a former engine's, perhaps of a directory that has been replaced meanwhile
+        mounts.bind(PROJECT, self._code, read_only=True)
+
+    def _python(self) -> str:
+        executable = Path(sys.executable)
+        inside = executable.is_relative_to(PROJECT)
+        return str(self._code / executable.relative_to(PROJECT) if inside else executable)
+
     def _spawn(self) -> system.Process:
         environment = {f"PAAS_{name.upper()}": str(getattr(self._settings, name)) for name in _SETTINGS}
+        environment |= {"PAAS_SETTINGS": "/nonexistent", "PYTHONPATH": str(self._code), "MALLOC_ARENA_MAX": "2"}
         return system.start(
-            [sys.executable, "-m", "paas", "ssh"],
+            [self._python(), "-m", "paas", "ssh"],
             stdin=system.PIPE,
             stdout=system.PIPE,
             stderr=sys.stderr.fileno(),
-            env={**environment, "PAAS_SETTINGS": "/nonexistent", "MALLOC_ARENA_MAX": "2"},
+            env=environment,
             user=self._settings.user,
-            cwd=PROJECT,
+            cwd=self._code,
         )
 
     def _ready(self, process: system.Process) -> bool:

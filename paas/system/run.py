@@ -104,6 +104,9 @@ def start(
         )
     except FileNotFoundError as error:
         raise _missing(argv[0]) from error
+    except PermissionError as error:
+        who = user or "root"
+        raise SystemFailure(f"{argv[0]} cannot be run as {who}", hint=f"Let {who} read and run it.") from error
 
 
 PIPE = subprocess.PIPE

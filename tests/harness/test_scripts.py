@@ -13,14 +13,21 @@ from paas.system.run import Completed
 from tests.harness.waiting import wait_until
 from tests.machine import Machine
 
-DEMO = str(PROJECT / "scripts" / "demo")
+CLONE = "/mnt/paas"
+DEMO = f"{CLONE}/scripts/demo"
 
 
 @pytest.fixture
 def fresh(base_disk: Path) -> Iterator[Machine]:
-    """A machine without an engine; what the scripts put into /usr/local/bin stays in it."""
+    """A machine without an engine, with the project in a directory that only root may enter, as /root often is.
+
+    What the scripts put into /usr/local/bin stays in it.
+    """
     with Machine(disk=base_disk) as machine:
         machine.run(["mount", "-t", "tmpfs", "tmpfs", "/usr/local/bin"])
+        machine.run(["mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", "/mnt"])
+        machine.run(["mkdir", CLONE])
+        machine.run(["mount", "--bind", str(PROJECT), CLONE])
         yield machine
 
 
