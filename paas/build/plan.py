@@ -7,8 +7,11 @@ from paas.build.dockerfile.parser import Dockerfile
 
 
 def find_stage(dockerfile: Dockerfile, name: str, before: int) -> int | None:
-    """The index of the stage with this name (in any case) or number, among those before `before`."""
-    for stage in dockerfile.stages[:before]:
+    """The index of the stage with this name (in any case) or number, among those before `before`.
+
+    Of several with one name it is the last.
+    """
+    for stage in reversed(dockerfile.stages[:before]):
         if stage.name is not None and stage.name == name.lower():
             return stage.index
     return int(name) if name.isascii() and name.isdigit() and int(name) < before else None

@@ -18,6 +18,10 @@ class Span:
     last: int
 
 
+class ExpansionError(BuildFailed):
+    """What is wrong with a word; the caller knows the line."""
+
+
 class DockerfileError(BuildFailed):
     """`Dockerfile:7: message`, then the lines around with `>>>` before those that are meant."""
 

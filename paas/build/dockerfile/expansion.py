@@ -1,189 +1,300 @@
-"""Variables in words: `$X ${X} ${X:-w} ${X:+w} ${X-w} ${X+w} ${X:?w} ${X#p} ${X##p} ${X%p} ${X%%p} ${X/p/r} ${X//p/r}`.
+"""Variables, quotes and escapes in words.
 
-After the Dockerfile reference ("Environment replacement") and BuildKit's `frontend/dockerfile/shell`. Pure.
+`$X ${X} ${X:-w} ${X:+w} ${X-w} ${X+w} ${X:?w} ${X?w} ${X#p} ${X##p} ${X%p} ${X%%p} ${X/p/r} ${X//p/r}`, after the
+Dockerfile reference ("Environment replacement") and BuildKit's `frontend/dockerfile/shell`. Pure.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from paas.errors import BuildFailed
+from paas.build.dockerfile.errors import ExpansionError
+from paas.build.dockerfile.shell_patterns import ShellPattern
+from paas.build.dockerfile.words import SPACE, split_space
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]")
+__all__ = ["Expanded", "ExpansionError", "analyse", "expand", "expand_words"]
+
 _DEEPEST = 32
+_LONGEST = 1 << 20
+"""Characters of a result: `ENV A=$A$A`, repeated, doubles it each time."""
+_SPECIAL = "@*#?-$!"
+"""The shell's special parameters: names of one character, which no build defines."""
 
 
-class ExpansionError(BuildFailed):
-    """What is wrong with a word; the caller knows the line."""
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """`words` is the text split at white space that is neither quoted nor escaped."""
+
+    text: str
+    words: tuple[str, ...]
+    used: frozenset[str]
+    """Variables that were looked up and found."""
+    missing: frozenset[str]
+    """Variables that were looked up and not found."""
 
 
 def expand(word: str, env: Mapping[str, str], escape: str = "\\", *, keep_quotes: bool = False) -> str:
-    """Replace variables and, unless `keep_quotes`, remove quotes and escapes. Raises ExpansionError."""
-    expander = _Expander(word, env, escape, keep_quotes)
-    return expander.run("")
+    """Replace variables, remove quotes and escapes. Raises ExpansionError.
+
+    With `keep_quotes` quotes are ordinary characters, as in here-documents.
+    """
+    return analyse(word, env, escape, quotes=not keep_quotes).text
 
 
 def expand_words(word: str, env: Mapping[str, str], escape: str = "\\") -> list[str]:
-    """Like `expand`, but what came from an unquoted variable is split at white space (EXPOSE, VOLUME)."""
-    return expand(word, env, escape).split()
+    """Like `expand`, then split at white space that is neither quoted nor escaped (EXPOSE). Raises ExpansionError."""
+    return list(analyse(word, env, escape).words)
 
 
-class _Expander:
-    def __init__(self, text: str, env: Mapping[str, str], escape: str, keep_quotes: bool, depth: int = 0) -> None:
+def analyse(
+    word: str,
+    env: Mapping[str, str],
+    escape: str = "\\",
+    *,
+    quotes: bool = True,
+    raw_quotes: bool = False,
+    raw_escapes: bool = False,
+    keep_unset: bool = False,
+) -> Expanded:
+    """Expand a word, and tell what it used. Raises ExpansionError.
+
+    `quotes=False` makes quotes ordinary; `raw_quotes` and `raw_escapes` leave them in the text; `keep_unset` leaves
+    variables without a value as they are written.
+    """
+    lexer = _Lexer(word, env, escape, quotes, raw_quotes, raw_escapes, keep_unset)
+    words = _Words()
+    text = lexer.run("", raw_escapes, words)
+    return Expanded(text, words.all(), frozenset(lexer.used), frozenset(lexer.missing))
+
+
+class _Words:
+    """Collects the words of a result."""
+
+    def __init__(self) -> None:
+        self._words: list[str] = []
+        self._parts: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Text whose white space ends words."""
+        first, *others = split_space(text)
+        self._parts.append(first)
+        for part in others:
+            self._flush()
+            self._parts.append(part)
+
+    def add_whole(self, text: str) -> None:
+        self._parts.append(text)
+
+    def all(self) -> tuple[str, ...]:
+        self._flush()
+        return tuple(self._words)
+
+    def _flush(self) -> None:
+        if word := "".join(self._parts):
+            self._words.append(word)
+        self._parts.clear()
+
+
+class _Lexer:
+    def __init__(
+        self,
+        text: str,
+        env: Mapping[str, str],
+        escape: str,
+        quotes: bool,
+        raw_quotes: bool,
+        raw_escapes: bool,
+        keep_unset: bool,
+    ) -> None:
         self._text = text
         self._env = env
         self._escape = escape
-        self._keep = keep_quotes
+        self._raw_quotes = raw_quotes
+        self._raw_escapes = raw_escapes
+        self._keep_unset = keep_unset
+        self._quote_marks = "'\"" if quotes else ""
+        # Neither of these can fail to match, and neither has more than one way to match.
+        self._plain = re.compile("[^" + re.escape("$}/" + escape + self._quote_marks) + "]*")
+        self._plain_quoted = re.compile("[^" + re.escape('$"' + escape) + "]*")
         self._at = 0
-        self._depth = depth
-        if depth > _DEEPEST:
-            raise ExpansionError("variables are nested too deeply")
+        self._depth = 0
+        self.used: set[str] = set()
+        self.missing: set[str] = set()
 
-    def run(self, stop: str) -> str:
+    def run(self, stop: str, raw_escapes: bool, words: _Words | None = None) -> str:
         """Up to an unquoted `stop` character (consumed), or the end."""
-        out = list[str]()
-        while self._at < len(self._text):
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise ExpansionError("variables are nested too deeply")
+        outer, self._raw_escapes = self._raw_escapes, raw_escapes
+        words = words or _Words()
+        out, length = list[str](), 0
+        while True:
+            if self._at >= len(self._text):
+                if stop:
+                    raise ExpansionError(f"'{stop}' is missing at the end of {self._shown()}")
+                break
             char = self._text[self._at]
-            if stop and char == stop:
+            if char == stop:
                 self._at += 1
-                return "".join(out)
-            if char == "'" and not stop:
-                out.append(self._single_quoted())
-            elif char == '"':
-                out.append(self._double_quoted())
-            elif char == "$":
-                out.append(self._variable())
-            elif char == self._escape:
-                out.append(self._escaped())
-            else:
-                out.append(char)
-                self._at += 1
-        if stop:
-            raise ExpansionError(f"'{stop}' is missing at the end of {self._text!r}")
+                break
+            part = self._part(char, words)
+            length += len(part)
+            if length > _LONGEST:
+                raise ExpansionError(f"the word becomes longer than {_LONGEST} characters")
+            out.append(part)
+        self._depth -= 1
+        self._raw_escapes = outer
         return "".join(out)
 
-    def _escaped(self) -> str:
-        pair = self._text[self._at : self._at + 2]
-        self._at += 2
-        return pair if self._keep or len(pair) == 1 else pair[1]
+    def _part(self, char: str, words: _Words) -> str:
+        if char == "$":
+            part = self._variable()
+            words.add(part)
+        elif char == self._escape:
+            self._at += 1
+            part = self._next()
+            # One at the very end escapes nothing, and is dropped.
+            part = char + part if self._raw_escapes else part
+            words.add_whole(part)
+        elif char in self._quote_marks:
+            part = self._single_quoted() if char == "'" else self._double_quoted()
+            words.add_whole(part)
+        else:
+            match = self._plain.match(self._text, self._at + 1)
+            end = match.end() if match else self._at + 1
+            part, self._at = self._text[self._at : end], end
+            words.add(part)
+        return part
 
     def _single_quoted(self) -> str:
         end = self._text.find("'", self._at + 1)
         if end < 0:
-            raise ExpansionError(f"a single quote is not closed in {self._text!r}")
-        quoted = self._text[self._at : end + 1]
-        self._at = end + 1
-        return quoted if self._keep else quoted[1:-1]
+            raise ExpansionError(f"a single quote is not closed in {self._shown()}")
+        quoted, self._at = self._text[self._at : end + 1], end + 1
+        return quoted if self._raw_quotes else quoted[1:-1]
 
     def _double_quoted(self) -> str:
-        out = ['"'] if self._keep else []
+        mark = '"' if self._raw_quotes else ""
+        out = [mark]
         self._at += 1
         while self._at < len(self._text):
             char = self._text[self._at]
             if char == '"':
                 self._at += 1
-                return "".join(out) + ('"' if self._keep else "")
+                return "".join([*out, mark])
             if char == "$":
                 out.append(self._variable())
-            elif char == self._escape and self._text[self._at + 1 : self._at + 2] in ('"', "$", self._escape):
-                out.append(self._escaped())
+            elif char == self._escape:
+                out.append(self._escaped_in_quotes())
             else:
-                out.append(char)
-                self._at += 1
-        raise ExpansionError(f"a double quote is not closed in {self._text!r}")
+                match = self._plain_quoted.match(self._text, self._at)
+                end = match.end() if match else self._at + 1
+                out.append(self._text[self._at : end])
+                self._at = end
+        raise ExpansionError(f"a double quote is not closed in {self._shown()}")
+
+    def _escaped_in_quotes(self) -> str:
+        """Between double quotes only `"`, `$` and the escape character itself can be escaped."""
+        self._at += 1
+        kept = self._escape if self._raw_escapes else ""
+        if self._peek() in ('"', "$", self._escape):
+            return kept + self._next()
+        return kept + self._escape
 
     def _variable(self) -> str:
         self._at += 1
-        if self._text[self._at : self._at + 1] == "{":
+        if self._peek() == "{":
+            self._at += 1
             return self._braced()
-        match = _NAME.match(self._text, self._at)
-        if not match:
+        name = self._name()
+        if not name:
             return "$"
-        self._at = match.end()
-        return self._env.get(match[0], "")
+        value = self._value(name)
+        return value if value is not None else f"${name}" if self._keep_unset else ""
 
     def _braced(self) -> str:
-        self._at += 1
-        match = _NAME.match(self._text, self._at)
-        if not match:
-            raise ExpansionError(f"'${{' is not followed by a name in {self._text!r}")
-        name, value = match[0], self._env.get(match[0])
-        self._at = match.end()
-        operator = self._operator()
+        if self._peek() in ("{", "}", ":"):
+            raise ExpansionError(f"'${{' is not followed by a name in {self._shown()}")
+        name = self._name()
+        operator = self._next()
         if operator == "}":
-            return value or ""
-        operand = self._operand()
-        return self._apply(name, value, operator, operand)
+            value = self._value(name)
+            return value if value is not None else f"${{{name}}}" if self._keep_unset else ""
+        if operator == "/":
+            return self._replaced(name)
+        colon = operator == ":"
+        if colon:
+            operator = self._next()
+        written = f":{operator}" if colon else operator
+        if not operator:
+            raise ExpansionError(f"'}}' is missing in {self._shown()}")
+        if operator not in "-+?#%":
+            raise ExpansionError(f"the modifier '{written}' is not known in {self._shown()}")
+        operand = self.run("}", operator in "#%")
+        value = self._value(name)
+        if value is None and self._keep_unset:
+            return f"${{{name}{written}{operand}}}"
+        return _apply(name, value, operator, operand, empty_is_unset=colon)
 
-    def _operator(self) -> str:
-        for operator in (":-", ":+", ":?", "##", "%%", "//", "#", "%", "/", "-", "+", "?", "}"):
-            if self._text.startswith(operator, self._at):
-                self._at += len(operator)
-                return operator
-        raise ExpansionError(f"'}}' or an operator is missing after the name in {self._text!r}")
+    def _replaced(self, name: str) -> str:
+        every = self._peek() == "/"
+        self._at += every
+        pattern, replacement = self.run("/", True), self.run("}", True)
+        value = self._value(name)
+        if value is None and self._keep_unset:
+            return f"${{{name}/{pattern}/{replacement}}}"
+        return ShellPattern.parse(pattern).replaced(value or "", replacement, every=every, longest=_LONGEST)
 
-    def _operand(self) -> str:
-        """The text up to the closing brace, variables in it replaced."""
-        inner = _Expander(self._text, self._env, self._escape, False, self._depth + 1)
-        inner._at = self._at
-        found = inner.run("}")
-        self._at = inner._at
-        return found
-
-    def _apply(self, name: str, value: str | None, operator: str, operand: str) -> str:
-        present = bool(value) if operator.startswith(":") else value is not None
-        match operator.removeprefix(":"):
-            case "-":
-                return value or "" if present else operand
-            case "+":
-                return operand if present else ""
-            case "?":
-                if not present:
-                    raise ExpansionError(f"{name}: {operand or 'is not set'}")
-                return value or ""
-            case "#" | "##":
-                return _trim_start(value or "", operand, longest=operator == "##")
-            case "%" | "%%":
-                return _trim_end(value or "", operand, longest=operator == "%%")
-            case _:
-                pattern, _, replacement = operand.partition("/")
-                return _substitute(value or "", pattern, replacement, every=operator == "//")
-
-
-def _regex(pattern: str, *, longest: bool) -> str:
-    """A shell pattern (`*`, `?`, `\\x`) as a regular expression."""
-    out, position = list[str](), 0
-    while position < len(pattern):
-        char = pattern[position]
-        if char == "*":
-            out.append(".*" if longest else ".*?")
-        elif char == "?":
-            out.append(".")
-        elif char == "\\" and position + 1 < len(pattern):
-            position += 1
-            out.append(re.escape(pattern[position]))
+    def _name(self) -> str:
+        """Letters, digits and `_`; or digits; or one special character; empty where none of them stands."""
+        start, char = self._at, self._peek()
+        if char and char in _SPECIAL:
+            self._at += 1
+        elif char.isdecimal():
+            while self._peek().isdecimal():
+                self._at += 1
         else:
-            out.append(re.escape(char))
-        position += 1
-    return "".join(out)
+            while (char := self._peek()).isalpha() or char.isdecimal() or char == "_":
+                self._at += 1
+        return self._text[start : self._at]
 
-
-def _trim_start(value: str, pattern: str, *, longest: bool) -> str:
-    found = re.match(_regex(pattern, longest=longest), value, re.DOTALL)
-    return value[found.end() :] if found else value
-
-
-def _trim_end(value: str, pattern: str, *, longest: bool) -> str:
-    ends = range(len(value) + 1) if longest else range(len(value), -1, -1)
-    expression = re.compile(_regex(pattern, longest=True), re.DOTALL)
-    for start in ends:
-        if expression.fullmatch(value, start):
-            return value[:start]
-    return value
-
-
-def _substitute(value: str, pattern: str, replacement: str, *, every: bool) -> str:
-    if not pattern:
+    def _value(self, name: str) -> str | None:
+        value = self._env.get(name)
+        (self.missing if value is None else self.used).add(name)
         return value
-    return re.sub(_regex(pattern, longest=True), lambda _: replacement, value, count=0 if every else 1, flags=re.DOTALL)
+
+    def _peek(self) -> str:
+        return self._text[self._at : self._at + 1]
+
+    def _next(self) -> str:
+        char = self._peek()
+        self._at += len(char)
+        return char
+
+    def _shown(self) -> str:
+        text = self._text.strip(SPACE)
+        return repr(text if len(text) <= 80 else text[:79] + "…")
+
+
+def _apply(name: str, value: str | None, operator: str, operand: str, *, empty_is_unset: bool) -> str:
+    present = value is not None and not (empty_is_unset and value == "")
+    known = value or ""
+    match operator:
+        case "-":
+            return known if present else operand
+        case "+":
+            return operand if present else ""
+        case "?":
+            if not present:
+                state = "unset" if value is None else "empty"
+                raise ExpansionError(f"{name}: {operand or f'is not allowed to be {state}'}")
+            return known
+    # Whether the longest match is meant is told by what the operand expands to, as in BuildKit.
+    longest = operand.startswith(operator)
+    pattern = ShellPattern.parse(operand[longest:])
+    if operator == "#":
+        return known[pattern.prefix(known, longest=longest) or 0 :]
+    return known[: len(known) - (pattern.suffix(known, longest=longest) or 0)]

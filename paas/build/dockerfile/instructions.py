@@ -44,7 +44,7 @@ class Run(Instruction):
     command: CommandForm
     heredocs: tuple[Heredoc, ...]
     mounts: tuple[dict[str, str], ...]
-    """Each `--mount` as its keys; `type` is always there."""
+    """Each `--mount` as its keys, under one name each (see `mounts`); values are words yet to be expanded."""
     network: str
     security: str
 
@@ -64,6 +64,8 @@ class Pairs(Instruction):
     """ENV and LABEL: keys and values in order."""
 
     pairs: tuple[tuple[str, str], ...]
+    legacy: bool = False
+    """Written in the old form, `KEY the value`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class Copy(Instruction):
 class Add(Copy):
     checksum: str
     keep_git_dir: bool
+    unpack: bool | None
+    """Whether archives are unpacked; None leaves that to where the source comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +153,14 @@ class Shell(Instruction):
 @dataclass(frozen=True, slots=True)
 class Healthcheck(Instruction):
     check: HealthcheckConfig
+    start_interval: float = 0.0
+    """Seconds between checks during the start period; 0 where it is not given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Onbuild(Instruction):
+    """`trigger` is an instruction with its here-documents, as `parse_trigger` reads it."""
+
     trigger: str
 
 

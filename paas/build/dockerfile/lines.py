@@ -5,18 +5,16 @@ After the Dockerfile reference and BuildKit's `frontend/dockerfile/parser`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from paas.build.dockerfile.directives import Directive, directives, escape_character
 from paas.build.dockerfile.errors import DockerfileError, Span
+from paas.build.dockerfile.heredocs import bodies, markers
 from paas.build.dockerfile.instructions import Heredoc
+from paas.build.dockerfile.words import SPACE, json_list, split_first, split_flags
 
 LIMIT = 1 << 20
 """Bytes of the longest Dockerfile that is looked at."""
-_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*")
-_DIRECTIVES = ("syntax", "escape", "check")
-_HEREDOC = re.compile(r"(?<![<\w])[0-9]*<<(-?)\s*(?:'([^'<>\s]+)'|\"([^\"<>\s]+)\"|([A-Za-z_0-9.]+))")
 _WITH_HEREDOCS = ("RUN", "COPY", "ADD")
 
 
@@ -27,6 +25,10 @@ class LogicalLine:
     span: Span
     text: str
     heredocs: tuple[Heredoc, ...]
+    comment: str = ""
+    """The comment right above it."""
+    gap: int | None = None
+    """The first empty line inside of it, which should not be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,18 @@ class Text:
     filename: str
     lines: tuple[str, ...]
     escape: str
+    check: Directive | None = None
+    """`# check=`: which build checks are wanted."""
 
     def error(self, span: Span, message: str, hint: str | None = None) -> DockerfileError:
         return DockerfileError(self.filename, self.lines, span, message, hint=hint)
 
 
 def decode(data: bytes, filename: str) -> Text:
-    """Check and split the file. Raises DockerfileError for what is no text."""
+    """Check and split the file. Raises DockerfileError for what is no text.
+
+    Carriage returns stay at the ends of lines: here-documents keep theirs, as in BuildKit.
+    """
     start = Span(1, 1)
     if len(data) > LIMIT:
         raise DockerfileError(filename, (), start, f"the file is {len(data)} bytes long; the limit is {LIMIT}")
@@ -52,89 +59,77 @@ def decode(data: bytes, filename: str) -> Text:
         if "\0" in text:
             raise DockerfileError(filename, (), Span(number, number), "the line contains a NUL byte")
     body = data.decode("utf-8").removeprefix("\ufeff").removesuffix("\n")
-    lines = tuple(line.removesuffix("\r") for line in body.split("\n"))
-    return Text(filename, lines, _escape(filename, lines))
-
-
-def _escape(filename: str, lines: Sequence[str]) -> str:
-    """Parser directives stand before everything else; only `escape` matters to parsing."""
-    seen: set[str] = set()
-    escape = "\\"
-    for number, line in enumerate(lines, start=1):
-        match = _DIRECTIVE.fullmatch(line.strip())
-        if not match or match[1].lower() not in _DIRECTIVES:
-            break
-        name = match[1].lower()
-        if name in seen:
-            raise DockerfileError(filename, lines, Span(number, number), f"the directive {name} stands here twice")
-        seen.add(name)
-        if name == "escape":
-            if match[2] not in ("\\", "`"):
-                raise DockerfileError(filename, lines, Span(number, number), "the escape character is \\ or `")
-            escape = match[2]
-    return escape
+    lines = tuple(body.split("\n"))
+    found = directives(filename, lines)
+    check = found.get("check")
+    if lines[0].startswith("#!"):
+        # An interpreter line ends the directives for the parser, but not for the build checks.
+        check = directives(filename, ("# syntax=none", *lines[1:])).get("check")
+    return Text(filename, lines, escape_character(filename, lines, found.get("escape")), check)
 
 
 def logical_lines(text: Text) -> list[LogicalLine]:
-    """Join continued lines; comments and blank lines inside a continuation do not end it."""
+    """Join continued lines; comments and blank lines inside a continuation do not end it.
+
+    Raises DockerfileError for a here-document without an end.
+    """
     found: list[LogicalLine] = []
-    position = 0
+    position, comment = 0, ""
     while position < len(text.lines):
-        if _is_blank_or_comment(text.lines[position]):
+        line = text.lines[position].strip(SPACE)
+        if not line or line.startswith("#"):
+            comment = line[1:].strip(SPACE)
             position += 1
             continue
-        first, joined, last = position, "", position
-        while position < len(text.lines):
-            line = text.lines[position]
-            position += 1
-            if position - 1 > first and _is_blank_or_comment(line):
-                continue
-            last = position - 1
-            kept, continued = _continued(line if position - 1 > first else line.lstrip(), text.escape)
-            joined += kept
-            if not continued:
-                break
-        if not joined.strip():
-            continue  # nothing but continuations
-        span = Span(first + 1, last + 1)
-        heredocs: tuple[Heredoc, ...] = ()
-        if joined.split(None, 1)[0].upper() in _WITH_HEREDOCS:
-            heredocs, position = _heredocs(text, joined, position)
-            span = Span(first + 1, max(last + 1, position if heredocs else 0))
-        found.append(LogicalLine(span, joined.strip(), heredocs))
+        logical, position = _join(text, position, comment)
+        found.append(logical)
+        comment = ""
     return found
 
 
+def _join(text: Text, position: int, comment: str) -> tuple[LogicalLine, int]:
+    """The logical line that begins at a line that is neither blank nor a comment, and the position after it."""
+    first, last, parts, gap = position, position, list[str](), None
+    while position < len(text.lines):
+        line = text.lines[position].rstrip("\r")
+        bare = line.lstrip(SPACE)
+        position += 1
+        if parts and bare.startswith("#"):
+            continue
+        if parts and not bare:
+            gap = gap or position
+            continue
+        last = position - 1
+        part, continued = _continued(line if parts else bare, text.escape)
+        parts.append(part)
+        if not continued:
+            break
+    joined = "".join(parts)
+    opened = markers(joined) if _may_have_heredocs(joined) else []
+    span = Span(first + 1, last + 1)
+    heredocs: tuple[Heredoc, ...] = ()
+    if opened:
+        heredocs, position = bodies(text.filename, text.lines, opened, span, position)
+        span = Span(first + 1, position)
+    return LogicalLine(span, joined.strip(SPACE), heredocs, comment, gap), position
+
+
 def _continued(line: str, escape: str) -> tuple[str, bool]:
+    """A line without its continuation character. A doubled one is an escaped character, not a continuation."""
     stripped = line.rstrip(" \t")
-    return (stripped[:-1], True) if stripped.endswith(escape) else (line, False)
+    if stripped.endswith(escape) and not stripped.endswith(escape * 2):
+        return stripped[:-1], True
+    return line, False
 
 
-def _is_blank_or_comment(line: str) -> bool:
-    stripped = line.strip()
-    return not stripped or stripped.startswith("#")
-
-
-def _heredocs(text: Text, joined: str, position: int) -> tuple[tuple[Heredoc, ...], int]:
-    """The bodies that follow a line, and the position after them."""
-    found = []
-    for match in _HEREDOC.finditer(joined):
-        name = match[2] or match[3] or match[4]
-        body, start = list[str](), position
-        while True:
-            if position >= len(text.lines):
-                span = Span(start, start)
-                raise text.error(span, f"the here-document {name} has no end", f"Put a line {name} after its text.")
-            line = text.lines[position]
-            position += 1
-            bare = line.lstrip("\t") if match[1] else line
-            if bare == name:
-                break
-            body.append(bare)
-        found.append(Heredoc(name, "".join(f"{line}\n" for line in body), expand=match[4] is not None))
-    return tuple(found), position
-
-
-def without_markers(text: str) -> str:
-    """A COPY or ADD line without its here-document markers."""
-    return _HEREDOC.sub("", text)
+def _may_have_heredocs(line: str) -> bool:
+    """RUN, COPY and ADD have them, below ONBUILD too; not where their words are a JSON list."""
+    word, rest = split_first(line)
+    if word.upper() == "ONBUILD":
+        word, rest = split_first(rest)
+    if word.upper() not in _WITH_HEREDOCS:
+        return False
+    try:
+        return json_list(split_flags(rest)[1]) is None
+    except ValueError:
+        return False
