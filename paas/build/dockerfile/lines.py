@@ -38,6 +38,8 @@ class Text:
     escape: str
     check: Directive | None = None
     """`# check=`: which build checks are wanted."""
+    directives: int = 0
+    """Lines at the top that are directives, not comments."""
 
     def error(self, span: Span, message: str, hint: str | None = None) -> DockerfileError:
         return DockerfileError(self.filename, self.lines, span, message, hint=hint)
@@ -65,7 +67,7 @@ def decode(data: bytes, filename: str) -> Text:
     if lines[0].startswith("#!"):
         # An interpreter line ends the directives for the parser, but not for the build checks.
         check = directives(filename, ("# syntax=none", *lines[1:])).get("check")
-    return Text(filename, lines, escape_character(filename, lines, found.get("escape")), check)
+    return Text(filename, lines, escape_character(filename, lines, found.get("escape")), check, len(found))
 
 
 def logical_lines(text: Text) -> list[LogicalLine]:
@@ -78,7 +80,7 @@ def logical_lines(text: Text) -> list[LogicalLine]:
     while position < len(text.lines):
         line = text.lines[position].strip(SPACE)
         if not line or line.startswith("#"):
-            comment = line[1:].strip(SPACE)
+            comment = line[1:].strip(SPACE) if position >= text.directives else ""
             position += 1
             continue
         logical, position = _join(text, position, comment)
