@@ -27,7 +27,7 @@ def instruction(text: Text, logical: LogicalLine) -> ins.Instruction:
     if parser is None:
         if not line.keyword:
             raise line.error("the line continues nothing")
-        hint = did_you_mean(line.keyword, _PARSERS) or "Known: " + ", ".join(sorted(_PARSERS))
+        hint = did_you_mean(line.keyword, KEYWORDS) or "Known: " + ", ".join(sorted(KEYWORDS))
         raise line.error(f"{line.keyword[:40]!r} is not an instruction", hint)
     return parser(line)
 
@@ -129,3 +129,4 @@ _PARSERS: dict[str, Callable[[Line], ins.Instruction]] = {
     "HEALTHCHECK": command_grammar.healthcheck,
     "ONBUILD": _onbuild,
 }
+KEYWORDS = tuple(_PARSERS)
