@@ -12,7 +12,7 @@ from pathlib import Path
 from paas.errors import InvalidInput
 from paas.image.passwd import resolve_user
 from paas.names import shown
-from paas.runtime import oci, rootfs
+from paas.runtime import extras, oci, rootfs
 from paas.runtime.sandbox import Sandbox
 from paas.runtime.seccomp import CompiledProfile
 from paas.runtime.spec import ContainerSpec
@@ -45,7 +45,7 @@ class Bundle:
         *,
         volatile: bool = False,
     ) -> list[str]:
-        """Mount the root and write config.json; returns the paths of files made only to be mounted over.
+        """Mount the root and write config.json; returns the paths made only to be mounted over.
 
         On an error, call `remove`. Raises InvalidInput for a bad user or working directory.
         """
@@ -55,9 +55,18 @@ class Bundle:
         root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             user = resolve_user(root, spec.user)
-            self._make_cwd(root, spec.cwd)
-            files = {**self._host_files(spec, sandbox), **self._volumes(spec, sandbox)}
-            made = [path for path, source in files.items() if _make_target(root, path, directory=source.is_dir())]
+            self._make_cwd(root, spec.cwd, sandbox.uid_base)
+            parts = extras.prepare(self.directory, spec, layers, sandbox)
+            files = {
+                **self._host_files(spec, sandbox),
+                **self._volumes(spec, sandbox),
+                **parts,
+                **spec.host_files,
+            }
+            targets = {target: source.is_dir() for target, source in files.items()}
+            targets |= {mount.target: True for mount in spec.memory_mounts}
+            owner = sandbox.uid_base
+            made = [path for target in targets.items() for path in _make_target(root, *target, owner)]
         finally:
             os.close(root)
         placement = oci.Placement(
@@ -69,7 +78,7 @@ class Bundle:
             gid=user.gid,
             groups=user.groups,
             files=files,
-            read_only=frozenset(m.target for m in spec.mounts if m.read_only),
+            read_only=_read_only(spec),
             init=_INIT,
             open_files=min(_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         )
@@ -88,17 +97,17 @@ class Bundle:
             mounts.unmount_below(self.directory)
             remove_tree(self.directory)
 
-    def _make_cwd(self, root: int, cwd: str) -> None:
+    def _make_cwd(self, root: int, cwd: str, owner: int) -> None:
         """As Docker does, a working directory that is missing is made."""
         try:
-            os.close(make_directories(root, cwd))
+            os.close(make_directories(root, cwd, owner=owner))
         except OSError as error:
             raise InvalidInput(f"The working directory {shown(cwd)} cannot be used: {error.strerror}") from None
 
     def _host_files(self, spec: ContainerSpec, sandbox: Sandbox) -> dict[str, Path]:
         texts = {
             "/etc/hostname": f"{spec.hostname}\n",
-            "/etc/hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{sandbox.address}\t{spec.hostname}\n",
+            "/etc/hosts": _hosts(spec, sandbox),
             "/etc/resolv.conf": spec.resolv_conf,
         }
         found = {}
@@ -126,26 +135,59 @@ class Bundle:
         return found
 
 
-def _make_target(root: int, target: str, *, directory: bool) -> bool:
-    """Make what is mounted over, unless the image has it; inside the root, whatever symlinks stand on the way."""
+def _read_only(spec: ContainerSpec) -> frozenset[str]:
+    return frozenset(
+        [
+            *(mount.target for mount in spec.mounts if mount.read_only),
+            *(mount.target for mount in spec.layers_mounts if not mount.writable),
+            *(secret.target for secret in spec.secret_files),
+            *spec.host_files,
+        ]
+    )
+
+
+def _hosts(spec: ContainerSpec, sandbox: Sandbox) -> str:
+    own = [("127.0.0.1", "localhost"), ("::1", "localhost ip6-localhost"), (str(sandbox.address), spec.hostname)]
+    return "".join(f"{address}\t{name}\n" for address, name in [*own, *((a, n) for n, a in spec.hosts.items())])
+
+
+def _make_target(root: int, target: str, directory: bool, owner: int) -> list[str]:
+    """Make what is mounted over, unless the image has it; inside the root, whatever symlinks stand on the way.
+
+    It belongs to `owner`, the container's root as the host knows it. Returns the paths of all that was made.
+    """
+    if target.startswith("/dev/"):
+        return []  # lies on a file system of the container's own, where the OCI runtime makes it
     try:
+        missing = _missing(root, target)
+        if not missing:
+            return []
         if directory:
-            os.close(make_directories(root, target))
-            return False
-        try:
-            os.close(open_in_root(root, target, os.O_PATH))
-            return False
-        except FileNotFoundError:
-            pass
+            os.close(make_directories(root, target, owner=owner))
+            return missing
         parent, _, name = target.rpartition("/")
-        above = make_directories(root, parent or "/")
+        above = make_directories(root, parent or "/", owner=owner)
         try:
             with contextlib.suppress(FileNotFoundError):  # a link to nowhere, as systemd's /etc/resolv.conf: it yields
                 os.unlink(name, dir_fd=above)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             os.close(os.open(name, flags, 0o644, dir_fd=above))
+            os.chown(name, owner, owner, dir_fd=above, follow_symlinks=False)
         finally:
             os.close(above)
-        return True
+        return missing
     except OSError as error:
         raise InvalidInput(f"{shown(target)} of the image cannot be mounted over: {error.strerror}") from None
+
+
+def _missing(root: int, path: str) -> list[str]:
+    """A path and those above it, as far as they do not exist."""
+    found: list[str] = []
+    while path.rstrip("/"):
+        try:
+            os.close(open_in_root(root, path, os.O_PATH))
+            break
+        except FileNotFoundError:
+            found.append(path)
+        path = path.rstrip("/").rpartition("/")[0]
+    return found

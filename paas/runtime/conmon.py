@@ -40,8 +40,10 @@ class Places:
         return self.run / "persist"
 
 
-def crun(places: Places, *words: str) -> tuple[str, ...]:
-    return (CRUN, "--root", str(places.crun), *_RUNTIME_OPTIONS, *words)
+def crun(places: Places, *words: str, cgroups: bool = True) -> tuple[str, ...]:
+    """crun's command line. Without `cgroups` it leaves the container in those of its caller."""
+    options = _RUNTIME_OPTIONS if cgroups else ("--cgroup-manager=disabled",)
+    return (CRUN, "--root", str(places.crun), *options, *words)
 
 
 def argv(places: Places, id: str, bundle: Path, log: Path, *, terminal: bool, passthrough: bool) -> tuple[str, ...]:

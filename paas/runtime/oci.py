@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paas.runtime.extras import memory_mounts
 from paas.runtime.spec import ContainerSpec
 
 CAPABILITIES = (
@@ -78,11 +79,11 @@ def config(
         "root": {"path": str(place.root), "readonly": spec.read_only},
         "hostname": spec.hostname,
         "annotations": dict(annotations),
-        "mounts": [*_filesystems(), *_binds(spec, place)],
+        "mounts": [*_filesystems(), *memory_mounts(spec), *_binds(spec, place)],
         "linux": {
             "namespaces": [
                 {"type": "user", "path": str(place.userns)},
-                {"type": "network", "path": str(place.netns)},
+                {"type": "network"} | ({"path": str(place.netns)} if spec.network == "own" else {}),
                 *({"type": kind} for kind in ("pid", "ipc", "uts", "mount", "cgroup")),
             ],
             "cgroupsPath": f"/{place.cgroup}",

@@ -37,7 +37,9 @@ def mount_mapped(
     user = os.open(sandbox.userns, os.O_RDONLY | os.O_CLOEXEC)
     try:
         mounts.idmapped(layers, lower, user)
-        text = "lowerdir=" + ":".join(f"l/{number}" for number in _names(layers, numbers))
+        text = "lowerdir=" + ":".join(
+            f"l/{number}" for number in _names(layers, numbers, at_least=2 if data is None else 1)
+        )
         if data is not None:
             ensure_directory(writable, mode=0o700)
             idmap = os.open(sandbox.idmap, os.O_RDONLY | os.O_CLOEXEC)

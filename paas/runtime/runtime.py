@@ -18,14 +18,14 @@ from paas.paths import Paths
 from paas.runtime import cgroups, conmon, oci
 from paas.runtime.bundle import Bundle
 from paas.runtime.exec import ExecSession, start_exec
-from paas.runtime.sandbox import Sandbox
+from paas.runtime.sandbox import Sandbox, SandboxPool
 from paas.runtime.seccomp import CompiledProfile
 from paas.runtime.spec import ContainerSpec
+from paas.runtime.steps import Steps
 from paas.runtime.watcher import Watcher
 from paas.settings import Settings
 from paas.system import run as system
 from paas.system.files import ensure_directory, remove_tree, write_private
-from paas.system.inroot import open_in_root
 from paas.system.processes import gone_within
 
 _EXIT_FILE_PATIENCE = 2.0
@@ -234,57 +234,8 @@ class Runtime:
 
     # -- build steps ----------------------------------------------------------------------------------------------
 
-    def run_step(
-        self,
-        spec: ContainerSpec,
-        sandbox: Sandbox,
-        data: Path,
-        output: int,
-        *,
-        timeout: float,
-        cancelled: Callable[[], bool],
-    ) -> Status:
-        """Run a build step to its end on top of `spec.layers`; what it changes is left in `data`/upper.
-
-        Standard output and error go to the descriptor `output`. Raises Conflict when it takes longer than `timeout`
-        seconds; when `cancelled` says yes it is killed and its status returned.
-        """
-        bundle = Bundle(self._paths.bundles / spec.id)
-        process: system.Process | None = None
-        try:
-            cgroup = self._cgroup(spec.id)
-            made = bundle.make(spec, sandbox, self._paths.layers, data, cgroup, self._seccomp, volatile=True)
-            command = conmon.crun(self._places, "run", "--bundle", str(bundle.directory), spec.id)
-            process = system.start((*self._namespace.prefix, *command), stdout=output, stderr=output, new_session=True)
-            deadline = time.monotonic() + timeout
-            oom = False
-            while not gone_within(process.pid, 0.2):
-                oom = oom or cgroups.oom_kills(cgroup) > 0
-                if cancelled():
-                    break
-                if time.monotonic() > deadline:
-                    raise Conflict(f"The step took longer than {timeout:.0f} seconds")
-            self._end_step(spec.id, process)
-            code = process.returncode
-            bundle.remove()
-            _remove_empty(data / "upper", made)
-            return Status(
-                running=False,
-                exit_code=128 - code if code < 0 else code,
-                oom=oom or code == 128 + signals.SIGKILL,
-            )
-        finally:
-            if process is not None:
-                self._end_step(spec.id, process)
-            bundle.remove()
-            cgroups.remove(self._cgroup(spec.id))
-
-    def _end_step(self, id: str, process: system.Process) -> None:
-        """Kill what still runs of a step, before anything is unmounted under it."""
-        if process.poll() is None:
-            system.run((*self._namespace.prefix, *conmon.crun(self._places, "delete", "--force", id)), check=False)
-            process.kill()
-            process.wait(timeout=10)
+    def steps(self, sandboxes: SandboxPool) -> Steps:
+        return Steps(self._settings.cgroup, self._paths, self._namespace, self._seccomp, sandboxes)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -310,28 +261,6 @@ def _open_streams(pid: int) -> None:
                 path.chmod(0o666)
         except FileNotFoundError:
             pass  # ended already, or the stream is closed
-
-
-def _remove_empty(upper: Path, made: Sequence[str]) -> None:
-    """Take what was made to be mounted over out of a layer again, where the step left it as it was."""
-    root = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for path in made:
-            parent, _, name = path.rpartition("/")
-            try:
-                directory = open_in_root(root, parent or "/", os.O_RDONLY | os.O_DIRECTORY)
-            except OSError:
-                continue
-            try:
-                info = os.stat(name, dir_fd=directory, follow_symlinks=False)
-                if stat.S_ISREG(info.st_mode) and info.st_size == 0:
-                    os.unlink(name, dir_fd=directory)
-            except OSError:
-                pass
-            finally:
-                os.close(directory)
-    finally:
-        os.close(root)
 
 
 def _start_time(pid: int) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 from paas.model import Mount
 
@@ -12,6 +14,35 @@ from paas.model import Mount
 def new_id() -> str:
     """An id for a container: 64 hex digits."""
     return secrets.token_hex(32)
+
+
+@dataclass(frozen=True, slots=True)
+class LayersMount:
+    """A file or directory `source` of some layers (bottom first). What is written to a writable one is thrown away."""
+
+    target: str
+    layers: tuple[int, ...]
+    source: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMount:
+    """A tmpfs of at most `size` bytes, None for the kernel's default."""
+
+    target: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A file that is in memory only."""
+
+    target: str
+    data: bytes = field(repr=False)
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +68,12 @@ class ContainerSpec:
     pids: int | None = None
     stop_signal: str = "SIGTERM"
     resolv_conf: str = ""
+    network: Literal["own", "none"] = "own"
+    """`none`: a network namespace with nothing but its loopback."""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Further names in /etc/hosts, with their addresses."""
+    layers_mounts: tuple[LayersMount, ...] = ()
+    memory_mounts: tuple[MemoryMount, ...] = ()
+    secret_files: tuple[SecretFile, ...] = field(default=(), repr=False)
+    host_files: Mapping[str, Path] = field(default_factory=dict)
+    """Files and sockets of the host, read-only: path in the container -> path on the host."""

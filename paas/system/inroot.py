@@ -53,18 +53,19 @@ def read_in_root(root: int, path: str, limit: int) -> bytes | None:
         os.close(opened)
 
 
-def make_directories(root: int, path: str, mode: int = 0o755) -> int:
-    """Open the directory `path` below `root`, making what is missing (owner root); returns a descriptor."""
+def make_directories(root: int, path: str, mode: int = 0o755, owner: int = 0) -> int:
+    """Open the directory `path` below `root`, making what is missing (user and group `owner`); returns a descriptor."""
     directory = os.O_RDONLY | os.O_DIRECTORY
     try:
         return open_in_root(root, path or ".", directory)
     except FileNotFoundError:
         pass
     parent, _, name = path.rstrip("/").rpartition("/")
-    above = make_directories(root, parent or "/", mode)
+    above = make_directories(root, parent or "/", mode, owner)
     try:
         try:
             os.mkdir(name, mode, dir_fd=above)
+            os.chown(name, owner, owner, dir_fd=above, follow_symlinks=False)
             os.chmod(name, mode, dir_fd=above)
         except FileExistsError:
             pass

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from typing import Any
 from paas.model import Mount
 from paas.paths import Paths
 from paas.runtime import cgroups
-from paas.runtime.runtime import Runtime, Status
+from paas.runtime.cgroups import Limits
+from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import Sandbox, SandboxPool
 from paas.runtime.spec import ContainerSpec, new_id
+from paas.runtime.steps import Bench, Ended
 from paas.settings import Settings
 from paas.system import mounts
 from paas.system import run as system
@@ -55,6 +58,7 @@ class Host:
         self.runtime.prepare()
         self.pool = SandboxPool(self.settings, self.paths, self.links)
         self.pool.start()
+        self.steps = self.runtime.steps(self.pool)
 
     # -- containers -----------------------------------------------------------------------------------------------
 
@@ -83,21 +87,24 @@ class Host:
         return self.paths.containers / id / "data" / "upper"
 
     def step(
-        self, *args: str, timeout: float = 20, cancelled: Callable[[], bool] = lambda: False, **fields: Any
-    ) -> tuple[Status, str, Path]:
-        """A build step: (its status, its output, the layer it made)."""
+        self,
+        *args: str,
+        memory: int = 64 << 20,
+        stopped: Callable[[], bool] = lambda: False,
+        bench: Bench | None = None,
+        **fields: Any,
+    ) -> tuple[Ended, str, Path]:
+        """A build step: (how it ended, its output, the layer it made). On a bench of its own unless one is given."""
         data = self.top / f"step-{secrets.token_hex(4)}"
         for name in ("upper", "work"):
             (data / name).mkdir(parents=True)
-        sandbox = self.pool.take()
-        with tempfile.TemporaryFile() as file:
-            try:
-                spec = self.spec(*args, no_new_privileges=False, **fields)
-                status = self.runtime.run_step(spec, sandbox, data, file.fileno(), timeout=timeout, cancelled=cancelled)
-            finally:
-                self.pool.release(sandbox)
+        with tempfile.TemporaryFile() as file, ExitStack() as undo:
+            if bench is None:
+                bench = undo.enter_context(self.steps.bench(Limits(memory=memory, pids=50)))
+            spec = self.spec(*args, no_new_privileges=False, **fields)
+            ended = bench.run(spec, data, file.fileno(), stopped)
             file.seek(0)
-            return status, file.read().decode(), data / "upper"
+            return ended, file.read().decode(), data / "upper"
 
     def volume(self, name: str, target: str, *, read_only: bool = False) -> Mount:
         source = self.top / name

@@ -1,0 +1,159 @@
+"""Build steps: short containers without conmon, one after the other on one bench."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import stat
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from paas.errors import Conflict
+from paas.paths import Paths
+from paas.runtime import cgroups, conmon
+from paas.runtime.bundle import Bundle
+from paas.runtime.cgroups import Group, Limits, RuntimeNamespace
+from paas.runtime.sandbox import Sandbox, SandboxPool
+from paas.runtime.seccomp import CompiledProfile
+from paas.runtime.spec import ContainerSpec
+from paas.system import run as system
+from paas.system.inroot import open_in_root
+from paas.system.processes import gone_within
+
+_GLANCE = 0.2
+"""Seconds between two looks at whether a step is cancelled, late or too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a step ended. `exit_code` as a shell would give it (128 + signal)."""
+
+    exit_code: int
+    oom: bool = False
+
+
+class Steps:
+    """Makes benches. Thread-safe."""
+
+    def __init__(
+        self,
+        cgroup: str,
+        paths: Paths,
+        namespace: RuntimeNamespace,
+        profile: CompiledProfile,
+        sandboxes: SandboxPool,
+    ) -> None:
+        self._cgroup = cgroup
+        self.paths = paths
+        self.namespace = namespace
+        self.profile = profile
+        self.sandboxes = sandboxes
+        self.places = conmon.Places(paths.run)
+
+    def bench(self, limits: Limits) -> Bench:
+        return Bench(self, Group(f"{self._cgroup}/build-{secrets.token_hex(6)}"), limits)
+
+
+class Bench:
+    """A context manager: the namespaces and limits that the steps of one stage share. Made when the first step runs."""
+
+    def __init__(self, steps: Steps, group: Group, limits: Limits) -> None:
+        self._steps = steps
+        self._group = group
+        self._limits = limits
+        self._sandbox: Sandbox | None = None
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._sandbox is not None:
+            self._steps.sandboxes.release(self._sandbox)
+            self._sandbox = None
+            self._group.remove()
+
+    def run(self, spec: ContainerSpec, data: Path, output: int, stopped: Callable[[], bool]) -> Ended:
+        """Run a step to its end on top of `spec.layers`; what it changes is left in `data`/upper.
+
+        Standard output and error go to the descriptor `output`. `stopped` is asked several times a second: when it
+        says yes, or raises, the step is killed first. Raises InvalidInput for what the image or spec got wrong.
+        """
+        steps = self._steps
+        if self._sandbox is None:
+            self._sandbox = steps.sandboxes.take()
+            self._group.create(self._limits)
+        bundle = Bundle(steps.paths.bundles / spec.id)
+        process: system.Process | None = None
+        try:
+            made = bundle.make(
+                spec, self._sandbox, steps.paths.layers, data, self._group.path, steps.profile, volatile=True
+            )
+            command = conmon.crun(steps.places, "run", "--bundle", str(bundle.directory), spec.id, cgroups=False)
+            before = cgroups.oom_kills(self._group.path)
+            argv = self._group.joined((*steps.namespace.prefix, *command))
+            process = system.start(argv, stdout=output, stderr=output, new_session=True)
+            while not gone_within(process.pid, _GLANCE):
+                if stopped():
+                    break
+            self._end(spec.id, process)
+            bundle.remove()
+            remove_stubs(data / "upper", made)
+            code = process.returncode
+            killed = code == -signal.SIGKILL or code == 128 + signal.SIGKILL
+            oom = killed or cgroups.oom_kills(self._group.path) > before
+            return Ended(128 - code if code < 0 else code, oom=oom)
+        finally:
+            if process is not None:
+                self._end(spec.id, process)
+            bundle.remove()
+
+    def _end(self, id: str, process: system.Process) -> None:
+        """Kill what still runs of a step, before anything is unmounted under it."""
+        if process.poll() is None:
+            delete = conmon.crun(self._steps.places, "delete", "--force", id, cgroups=False)
+            system.run((*self._steps.namespace.prefix, *delete), check=False)
+            process.kill()
+            process.wait(timeout=10)
+
+
+class Deadline:
+    """The end of a build's time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raises Conflict once it has passed."""
+        if time.monotonic() > self._at:
+            raise Conflict(f"The build took longer than {self._seconds:.0f} seconds")
+
+
+def remove_stubs(upper: Path, made: Sequence[str]) -> None:
+    """Take what was made to be mounted over out of a layer again, where the step left it empty; deepest first."""
+    root = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path in sorted(made, key=len, reverse=True):
+            parent, _, name = path.rstrip("/").rpartition("/")
+            try:
+                directory = open_in_root(root, parent or "/", os.O_RDONLY | os.O_DIRECTORY)
+            except OSError:
+                continue
+            try:
+                info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                if stat.S_ISDIR(info.st_mode):
+                    os.rmdir(name, dir_fd=directory)
+                elif stat.S_ISREG(info.st_mode) and info.st_size == 0:
+                    os.unlink(name, dir_fd=directory)
+            except OSError:
+                pass  # the step put something there
+            finally:
+                os.close(directory)
+    finally:
+        os.close(root)
