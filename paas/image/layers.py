@@ -70,28 +70,60 @@ class LayerFiles:
         Raises SystemFailure.
         """
         try:
-            return self._commit(draft, id, diff_id)
+            known = self._known(id)
+            if known is not None:
+                return known
+            size, some = _measure(draft.upper)
+            _sync(draft.upper, some)
+            layer = self._insert(draft, id, size, diff_id, settled=True)
+            sync_directory(self._root)
+            return layer
         except OSError as error:
             raise SystemFailure(f"The layer cannot be kept: {error.strerror}") from error
 
-    def _commit(self, draft: LayerDraft, id: str, diff_id: str | None) -> Layer:
+    def size(self, draft: LayerDraft) -> int:
+        """Bytes of a draft's files."""
+        return _measure(draft.upper)[0]
+
+    def commit_unsettled(self, draft: LayerDraft, id: str, size: int) -> Layer:
+        """Like `commit`, but it may not survive a crash of the machine until `settle_all` was called: one wait for the
+        disk in place of one for each step of a build."""
+        try:
+            return self._known(id) or self._insert(draft, id, size, None, settled=False)
+        except OSError as error:
+            raise SystemFailure(f"The layer cannot be kept: {error.strerror}") from error
+
+    def settle_all(self) -> None:
+        """Bring every layer that was committed before to disk. Raises SystemFailure."""
+        waiting = images.unsettled_layers(self._db)
+        if not waiting:
+            return
+        some: list[str] = []
+        for layer in waiting:
+            if len(some) <= _FEW:
+                some += _measure(self.path(layer.number))[1]
+        try:
+            _sync(self._root, [*some, str(self._root)])
+        except OSError as error:
+            raise SystemFailure(f"The layers cannot be kept: {error.strerror}") from error
+        images.set_settled(self._db, [layer.number for layer in waiting])
+
+    def _known(self, id: str) -> Layer | None:
         known = images.layer_by_id(self._db, id)
-        if known is not None and self.path(known.number).is_dir():
-            return known
-        size, some = _measure(draft.upper)
-        _sync(draft.upper, some)
+        return known if known is not None and self.path(known.number).is_dir() else None
+
+    def _insert(self, draft: LayerDraft, id: str, size: int, diff_id: str | None, *, settled: bool) -> Layer:
         with self._db.transaction():
             again = images.layer_by_id(self._db, id)
             if again is not None:
                 if not self.path(again.number).is_dir():
                     draft.upper.rename(self.path(again.number))
                 return again
-            layer = images.insert_layer(self._db, id, size, diff_id)
+            layer = images.insert_layer(self._db, id, size, diff_id, settled=settled)
             path = self.path(layer.number)
             if path.exists():  # a transaction that failed after its rename; its number is given again
                 self._discard(path)
             draft.upper.rename(path)
-            sync_directory(self._root)
             return layer
 
     def remove_directory(self, layer: Layer) -> None:
@@ -106,7 +138,9 @@ class LayerFiles:
         remove_tree(doomed)
 
     def recover(self) -> list[Layer]:
-        """Remove what no row knows; returns the layers whose directory is missing."""
+        """Remove what no row knows, and layers that may be half on disk; returns those whose directory is missing."""
+        for layer in images.unsettled_layers(self._db):
+            images.delete_layer(self._db, layer.number)
         known = {str(layer.number): layer for layer in images.layers(self._db)}
         present = {entry.name for entry in self._root.iterdir()}
         for name in present - set(known) - {".empty"}:

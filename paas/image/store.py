@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from paas.errors import NotFound
 from paas.image import config as codec
 from paas.image.layers import LayerDraft, LayerFiles
+from paas.image.lease import Lease
 from paas.image.reference import parse
 from paas.model import HistoryEntry, Image, ImageConfig, Layer
 from paas.names import nearest, shown
@@ -29,10 +31,30 @@ class TaggedImage:
     image: Image
 
 
+@dataclass(frozen=True, slots=True)
+class CacheUsage:
+    """`size` in bytes of all layers that the build cache has; `reclaimable` of those that nothing else needs."""
+
+    entries: int
+    size: int
+    reclaimable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    images: int
+    layers: int
+    size: int
+    """Bytes."""
+
+
 class ImageStore:
     def __init__(self, db: Database, paths: Paths) -> None:
         self._db = db
         self._files = LayerFiles(db, paths.layers)
+        self._lock = threading.RLock()
+        """Held between finding something and leasing it, and while garbage is chosen."""
+        self._leases: set[Lease] = set()
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
@@ -44,8 +66,12 @@ class ImageStore:
         return self._files.draft()
 
     def commit(self, draft: LayerDraft, layer_id: str, diff_id: str | None = None) -> Layer:
-        """Make a draft a layer; when one with this id exists already that one is returned."""
+        """Make a draft a layer, durably; when one with this id exists already that one is returned."""
         return self._files.commit(draft, layer_id, diff_id)
+
+    def lease(self) -> Lease:
+        """For a build, as a context manager: what it has found or made is not removed before it ends."""
+        return Lease(self._lock, self._leases)
 
     def layer_by_id(self, id: str) -> Layer | None:
         return images.layer_by_id(self._db, id)
@@ -63,6 +89,7 @@ class ImageStore:
         history: Sequence[HistoryEntry],
         created: str,
         architecture: str | None = None,
+        lease: Lease | None = None,
     ) -> Image:
         """Record an image. Its id is the sha256 of its canonical description: the same parts, the same id."""
         arch = architecture or machine_architecture()
@@ -70,8 +97,15 @@ class ImageStore:
         description = json.dumps([text, past, created, arch, [layer.id for layer in layers]])
         id = "sha256:" + hashlib.sha256(description.encode()).hexdigest()
         row = ImageRow(id, text, past, arch, created, tuple(layers))
-        images.insert_image(self._db, row)
+        with self._lock:
+            images.insert_image(self._db, row)
+            if lease is not None:
+                lease.images.add(id)
         return _image(row)
+
+    def youngest(self, layers: Sequence[Layer]) -> str:
+        """When the last of these layers was made, RFC 3339; '' for none."""
+        return images.youngest(self._db, [layer.number for layer in layers])
 
     def image(self, id: str) -> Image:
         """By its whole id. Raises NotFound."""
@@ -118,30 +152,92 @@ class ImageStore:
 
     # -- build cache ----------------------------------------------------------------------------------------------
 
-    def cache_get(self, key: str) -> Layer | None:
-        layer = images.cache_get(self._db, key)
-        return layer if layer is not None and self._files.path(layer.number).is_dir() else None
+    def cache_get(self, key: str, lease: Lease) -> tuple[Layer, ...] | None:
+        """The layers that a step came to, bottom first."""
+        with self._lock:
+            layers = images.cache_get(self._db, key)
+            if layers is None or not all(self._files.path(layer.number).is_dir() for layer in layers):
+                return None
+            lease.add(*layers)
+        return layers
 
-    def cache_put(self, key: str, layer: Layer) -> None:
-        images.cache_put(self._db, key, layer.number)
+    def cache_put(
+        self, key: str, draft: LayerDraft, layer_id: str, lease: Lease, below: Sequence[Layer] = ()
+    ) -> tuple[Layer, ...]:
+        """Keep a step's layer, which comes with those `below`. It survives a crash of the machine after `settle`."""
+        size = self._files.size(draft)
+        with self._lock, self._db.transaction(durable=False):
+            layers = (*below, self._files.commit_unsettled(draft, layer_id, size))
+            images.cache_put(self._db, key, layers)
+            lease.add(*layers)
+        return layers
+
+    def last_copy(self, shape: str, lease: Lease) -> tuple[tuple[Layer, ...], bytes] | None:
+        """What the last COPY that was alike but for the content made, and its snapshot of the content."""
+        with self._lock:
+            found = images.last_copy(self._db, shape)
+            if found is None or not all(self._files.path(layer.number).is_dir() for layer in found[0]):
+                return None
+            lease.add(*found[0])
+        return found
+
+    def set_last_copy(self, shape: str, layers: Sequence[Layer], snapshot: bytes) -> None:
+        with self._db.transaction(durable=False):
+            images.set_last_copy(self._db, shape, layers, snapshot)
+
+    def download(self, url: str) -> images.Download | None:
+        """What ADD got from an address the last time."""
+        return images.download(self._db, url)
+
+    def set_download(self, url: str, found: images.Download) -> None:
+        images.set_download(self._db, url, found)
+
+    def settle(self, used: Sequence[str]) -> None:
+        """At the end of a build: bring its layers to disk, and note which cache entries it `used`."""
+        self._files.settle_all()
+        with self._db.transaction(durable=False):
+            images.cache_touch(self._db, used)
+
+    def cache_usage(self) -> CacheUsage:
+        entries, size = images.cache_size(self._db)
+        return CacheUsage(entries, size, sum(layer.size for layer, _ in images.cache_only(self._db)))
 
     # -- garbage --------------------------------------------------------------------------------------------------
 
-    def prune(self) -> tuple[int, int]:
-        """Remove images and layers that nothing needs; returns how many of each.
+    def prune(self, budget: int | None = None) -> Pruned:
+        """Remove images and layers that nothing needs: no tag, release, build that runs, or the build cache.
 
-        Not to be called while something is built: an image that no release or tag has yet counts as not needed.
+        The cache keeps at most `budget` bytes that nothing else needs, dropping the least recently used; None: all.
+        Killed half way it leaves directories that the next start removes.
         """
-        with self._db.transaction():
-            doomed = images.unused_images(self._db)
+        with self._lock, self._db.transaction():
+            held = set().union(*(lease.layers for lease in self._leases))
+            doomed = [id for id in images.unused_images(self._db) if not self._is_held(id)]
             for id in doomed:
                 images.delete_image(self._db, id)
-            layers = images.unused_layers(self._db)
+            if budget is not None:
+                self._trim(budget, held)
+            images.drop_lost_copies(self._db)
+            layers = [layer for layer in images.unused_layers(self._db) if layer.number not in held]
             for layer in layers:
                 images.delete_layer(self._db, layer.number)
+            images.drop_lost_copies(self._db)
         for layer in layers:
             self._files.remove_directory(layer)
-        return len(doomed), len(layers)
+        return Pruned(len(doomed), len(layers), sum(layer.size for layer in layers))
+
+    def _trim(self, budget: int, held: set[int]) -> None:
+        candidates = images.cache_only(self._db)
+        size = sum(layer.size for layer, _ in candidates)
+        for layer, _ in candidates:
+            if size <= budget:
+                return
+            if layer.number not in held:
+                images.cache_drop(self._db, layer.number)
+                size -= layer.size
+
+    def _is_held(self, image: str) -> bool:
+        return any(image in lease.images for lease in self._leases)
 
 
 def _image(row: ImageRow) -> Image:

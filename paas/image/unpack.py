@@ -21,6 +21,8 @@ import zlib
 from dataclasses import dataclass
 from typing import IO, cast
 
+import zstandard
+
 from paas.errors import InvalidInput, SystemFailure
 from paas.names import shown
 from paas.system.inroot import make_directories, open_in_root
@@ -31,7 +33,18 @@ _CHUNK = 1 << 20
 _DEEPEST = 200
 _OVERHEAD = 4 << 20
 """Bytes that the headers of one entry may take (long names, extended attributes), and padding at the end."""
-_DAMAGE = (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError)
+_ZSTD_WINDOW = 128 << 20
+"""Bytes of history that an archive may ask for: what `zstd --long` uses at most."""
+_DAMAGE = (
+    tarfile.TarError,
+    EOFError,
+    lzma.LZMAError,
+    zlib.error,
+    gzip.BadGzipFile,
+    zstandard.ZstdError,
+    ValueError,
+    OverflowError,
+)
 _ITS_FAULT = frozenset(
     {
         errno.ENOENT,
@@ -72,7 +85,10 @@ def decompressed(stream: IO[bytes], kind: str | None) -> IO[bytes]:
             return bz2.BZ2File(stream)
         case "xz":
             return lzma.LZMAFile(stream)
-    raise InvalidInput(f"{kind} archives cannot be read here", hint="Use gzip, bzip2 or xz.")
+        case "zstd":
+            decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+            return cast(IO[bytes], decompressor.stream_reader(stream, read_across_frames=True, closefd=False))
+    raise InvalidInput(f"{kind} archives cannot be read here", hint="Use gzip, bzip2, xz or zstd.")
 
 
 def looks_like_tar(head: bytes) -> bool:
@@ -325,5 +341,5 @@ def peek(stream: IO[bytes], size: int = 512) -> tuple[bytes, IO[bytes]]:
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream, _CHUNK)  # type: ignore[type-var]
     try:
         return buffered.peek(size)[:size], cast(IO[bytes], buffered)
-    except (EOFError, zlib.error, lzma.LZMAError) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
         raise OSError(str(error)) from error

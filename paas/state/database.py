@@ -39,14 +39,18 @@ class Database:
             self._connection.close()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing. Nested calls join the outer transaction."""
+    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """All or nothing. Nested calls join the outer transaction.
+
+        One that is not `durable` may be lost, as a whole, when the machine crashes; it does not wait for the disk.
+        """
         with self._lock:
             if self._depth:
                 yield self._connection
                 return
             self._depth += 1
             try:
+                self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._connection

@@ -130,4 +130,37 @@ CREATE TABLE events (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION,)
+_2_BUILDS = """
+ALTER TABLE layers ADD COLUMN settled INTEGER NOT NULL DEFAULT 1;   -- 0: perhaps not on disk yet
+ALTER TABLE build_cache ADD COLUMN below TEXT NOT NULL DEFAULT '';  -- numbers of layers that come with it, below it
+CREATE TABLE copies (                           -- the last result of a COPY, which the next is made from
+    shape TEXT PRIMARY KEY,                     -- all of its cache key but the content
+    layers TEXT NOT NULL,                       -- numbers, bottom first
+    snapshot BLOB NOT NULL                      -- what was copied
+) WITHOUT ROWID;
+CREATE TABLE downloads (                        -- what ADD got from an address
+    url TEXT PRIMARY KEY,
+    etag TEXT NOT NULL,
+    content TEXT NOT NULL,                      -- sha256:HEX
+    name TEXT NOT NULL,
+    time INTEGER                                -- seconds since the epoch
+) WITHOUT ROWID;
+CREATE TABLE builds (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    app INTEGER REFERENCES apps(id) ON DELETE CASCADE,  -- NULL: `paas build`
+    name TEXT NOT NULL,                         -- the app's, or the image's
+    who TEXT NOT NULL,
+    source TEXT NOT NULL,
+    started TEXT NOT NULL,
+    ended TEXT NOT NULL DEFAULT '',
+    status TEXT NOT NULL,
+    steps INTEGER NOT NULL DEFAULT 0,
+    cached INTEGER NOT NULL DEFAULT 0,
+    image TEXT NOT NULL DEFAULT '',
+    error TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX builds_by_app ON builds(app);
+UPDATE properties SET key = 'git:deploy-branch' WHERE key = 'deploy-branch';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION, _2_BUILDS)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import shutil
+import time
+
 import pytest
 
 from paas.errors import InvalidInput, NotFound
-from paas.image.store import ImageStore
+from paas.image.store import ImageStore, Pruned
 from paas.model import HistoryEntry, Image, ImageConfig, Layer
 from paas.paths import Paths
 from paas.state.database import Database
@@ -114,13 +117,67 @@ def test_list_is_newest_first_once_for_each_tag(store: ImageStore) -> None:
     assert [(entry.reference, entry.image) for entry in store.list()] == [("app:1", new), ("app:2", new), (None, old)]
 
 
+def cached(store: ImageStore, key: str, size: int = 1, below: tuple[Layer, ...] = ()) -> tuple[Layer, ...]:
+    """A step's layer, as a build that has ended leaves it in the cache."""
+    with store.lease() as lease, store.draft() as draft:
+        (draft.upper / key).write_bytes(b"x" * size)
+        layers = store.cache_put(key, draft, f"sha256:{key}", lease, below)
+    store.settle([key])
+    return layers
+
+
+def found(store: ImageStore, key: str) -> tuple[Layer, ...] | None:
+    with store.lease() as lease:
+        return store.cache_get(key, lease)
+
+
 def test_the_build_cache(store: ImageStore) -> None:
-    one, two = layer(store, "1"), layer(store, "2")
-    assert store.cache_get("key") is None
-    store.cache_put("key", one)
-    assert store.cache_get("key") == one
-    store.cache_put("key", two)
-    assert store.cache_get("key") == two
+    assert found(store, "key") is None
+    one = cached(store, "key")
+    assert found(store, "key") == one
+    two = cached(store, "next", below=one)
+    assert found(store, "next") == two == (*one, two[1])
+
+
+def test_a_step_whose_lower_layer_is_gone_is_not_found(store: ImageStore) -> None:
+    one = cached(store, "key")
+    cached(store, "next", below=one)
+    shutil.rmtree(store.layer_directory(one[0].number))
+    assert found(store, "next") is None
+
+
+def test_what_was_not_brought_to_disk_is_gone_after_a_crash(store: ImageStore, db: Database, paths: Paths) -> None:
+    with store.lease() as lease, store.draft() as draft:
+        store.cache_put("key", draft, "sha256:a", lease)
+    again = ImageStore(db, paths)
+    assert again.recover() == []
+    assert found(again, "key") is None and not [e for e in paths.layers.iterdir() if e.name.isdigit()]
+    cached(again, "key")
+    assert ImageStore(db, paths).recover() == []
+    assert found(again, "key")
+
+
+def test_the_cache_is_trimmed_to_its_size_the_least_recently_used_first(store: ImageStore) -> None:
+    for key in ("a", "b", "c"):
+        cached(store, key, size=1000)
+        time.sleep(0.002)  # the clock of the database has milliseconds
+    store.settle(["a"])
+    assert store.cache_usage().reclaimable == 3000
+    assert store.prune(budget=2000).size == 1000
+    assert [key for key in "abc" if found(store, key)] == ["a", "c"]
+    assert store.prune(budget=0).layers == 2
+    assert store.cache_usage().entries == 0
+
+
+def test_what_a_build_uses_is_not_removed_before_it_ends(store: ImageStore) -> None:
+    cached(store, "key")
+    with store.lease() as lease:
+        layers = store.cache_get("key", lease)
+        assert layers
+        made = store.add_image(ImageConfig(), layers, [], "2026-01-02T03:04:05Z", lease=lease)
+        assert store.prune(budget=0).layers == 0
+        assert store.image(made.id)
+    assert (store.prune(budget=0).images, store.cache_usage().entries) == (1, 0)
 
 
 def test_prune_keeps_what_is_tagged_released_or_cached(store: ImageStore, db: Database, paths: Paths) -> None:
@@ -128,18 +185,19 @@ def test_prune_keeps_what_is_tagged_released_or_cached(store: ImageStore, db: Da
     tagged, released = image(store, layers["1"]), image(store, layers["2"])
     unused = image(store, layers["1"], layers["3"])
     store.tag("app", tagged.id)
-    store.cache_put("key", layers["4"])
+    fourth = cached(store, "key")
     db.execute("INSERT INTO apps (name, created) VALUES ('app', '')")
     db.execute(
         "INSERT INTO releases (app, number, image, config, processes, ports, mounts, git_commit, created, who, why)"
         " VALUES (1, 1, ?, '', '', '', '', '', '', '', '')",
         (released.id,),
     )
-    assert store.prune() == (1, 2)
+    done = store.prune()
+    assert (done.images, done.layers) == (1, 3)
     assert store.image(tagged.id) and store.image(released.id)
     with pytest.raises(NotFound):
         store.image(unused.id)
-    left = {str(layers[digit].number) for digit in "124"}
+    left = {str(layer.number) for layer in (layers["1"], layers["2"], *fourth)}
     assert {entry.name for entry in paths.layers.iterdir()} == left
-    assert store.prune() == (0, 0)
+    assert store.prune() == Pruned(0, 0, 0)
     assert store.recover() == []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, cast
 
 import pytest
+import zstandard
 
 from paas.errors import InvalidInput
 from paas.image.unpack import Limits, compression, decompressed, looks_like_tar, peek, unpack
@@ -236,10 +237,19 @@ def test_peek_says_when_compressed_data_is_none(magic: bytes) -> None:
         peek(decompressed(io.BytesIO(magic + b"\xff" * 300), kind))
 
 
-def test_zstd_is_refused_with_advice() -> None:
-    with pytest.raises(InvalidInput) as refused:
-        decompressed(io.BytesIO(), compression(b"\x28\xb5\x2f\xfd\0\0"))
-    assert "gzip" in (refused.value.hint or "")
+def test_zstd(root_fd: int, root: Path) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        entry = tarfile.TarInfo("file")
+        entry.size = 100_000
+        tar.addfile(entry, io.BytesIO(bytes(100_000)))
+    packed = zstandard.ZstdCompressor().compress(stream.getvalue())
+    kind = compression(packed[:6])
+    unpack(decompressed(io.BytesIO(packed), kind), root_fd)
+    assert (root / "file").stat().st_size == 100_000
+    for damaged in (packed[: len(packed) // 2], packed[:8] + b"x" * 50):
+        with pytest.raises(InvalidInput, match=r"damaged|middle"):
+            unpack(decompressed(io.BytesIO(damaged), kind), root_fd)
 
 
 def test_what_is_no_tar(root_fd: int) -> None:
