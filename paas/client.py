@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     _fill_standard_descriptors()
     tty = os.isatty(0) and os.isatty(1)
     rows, columns = _size() if tty else (0, 0)
-    request = {
+    request: wire.Frame = {
         "kind": "command",
         "who": {"name": "root@host", "admin": True, "address": ""},
         "argv": list(argv),
@@ -37,6 +37,10 @@ def main(argv: Sequence[str]) -> int:
         "columns": columns,
         "term": os.environ.get("TERM", ""),
     }
+    descriptors = [0, 1, 2]
+    if "build" in argv[:4]:  # the only command that reads files where it was typed; global flags may stand before it
+        request["environment"] = _asked_variables(argv)
+        descriptors.append(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
         connection = wire.connect(socket_path())
     except PermissionError:
@@ -45,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
         return _fail("The paas engine is not running", "Start it: systemctl start paas")
     with connection:
         try:
-            wire.send(connection, request, (0, 1, 2))
+            wire.send(connection, request, tuple(descriptors))
             _forward_signals(connection, tty)
             status = _wait(connection)
         except wire.WireError as error:
@@ -75,6 +79,20 @@ def _run_dir_of_settings() -> str:
     except (OSError, UnicodeDecodeError):
         pass
     return ""
+
+
+def _asked_variables(argv: Sequence[str]) -> dict[str, str]:
+    """The variables that the flags of `build` take from the environment; no others leave this process."""
+    names = []
+    words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    for flag, value in zip(words, words[1:], strict=False):  # noqa: RUF007  itertools takes time to import
+        if flag == "--build-arg":
+            names.append(value)
+        elif flag == "--secret":
+            names += [part.partition("=")[2] for part in value.split(",") if part.startswith(("env=", "id="))]
+        elif flag == "--ssh":
+            names.append("SSH_AUTH_SOCK")
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def _wait(connection: socket.socket) -> int | None:

@@ -43,6 +43,26 @@ class Paths:
         return self.data / "storage"
 
     @property
+    def caches(self) -> Path:
+        """Cache mounts of builds."""
+        return self.data / "caches"
+
+    @property
+    def contexts(self) -> Path:
+        """What is remembered of directories that were built from."""
+        return self.data / "contexts"
+
+    @property
+    def builds(self) -> Path:
+        """The output of each build, named by its id."""
+        return self.data / "builds"
+
+    @property
+    def scratch(self) -> Path:
+        """What a build unpacks or fetches; emptied at each start."""
+        return self.data / "scratch"
+
+    @property
     def nginx(self) -> Path:
         return self.data / "nginx"
 

@@ -2,7 +2,8 @@
 
 A frame is four bytes of length (big endian) and a JSON object; descriptors travel beside its first byte (SCM_RIGHTS).
 
-    client -> engine   first   {"kind": "command" | "auth" | "receive" | "push", ...}   with stdin, stdout, stderr
+    client -> engine   first   {"kind": "command" | "auth" | "receive" | "push", ...}   with stdin, stdout, stderr and,
+                               where a command needs it, the directory it was typed in
                        later   {"winch": [rows, columns]}   {"signal": "INT"}
     engine -> client           {"attach": "pty" | "conmon"} with one descriptor
                        last    {"exit": status, ...}
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # typing takes longer to import than all of this file
 
 LIMIT = 8 << 20
 """Bytes of the longest frame."""
-MAX_DESCRIPTORS = 3
+MAX_DESCRIPTORS = 4
 _LENGTH = struct.Struct(">I")
 
 Frame = dict[str, "Any"]

@@ -4,60 +4,121 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from paas.build import keys
+from paas.build import arguments, checking
 from paas.build.context import Context
-from paas.build.copying import Attributes, is_directory, open_directory
-from paas.build.dockerfile import instructions as ins
 from paas.build.dockerfile.expansion import ExpansionError, expand
-from paas.build.dockerfile.parser import Dockerfile, parse, parse_trigger
+from paas.build.dockerfile.parser import Dockerfile, parse
+from paas.build.graph import run_stages
 from paas.build.layering import Layering
-from paas.build.plan import find_stage, needed
-from paas.build.stage import DEFAULT_SHELL, Stage
-from paas.build.steps import metadata
-from paas.build.steps.copy import Copied, copy
-from paas.build.steps.run import Runner
-from paas.errors import BuildFailed, Cancelled, InvalidInput, NotFound
+from paas.build.options import BuildOptions
+from paas.build.outside import Outside
+from paas.build.plan import find_stage, needs
+from paas.build.progress import Progress, StageLog
+from paas.build.stagebuild import Built, Shared, StageBuild
+from paas.build.steps.caches import CacheMounts
+from paas.build.steps.mounts import StepMounts
+from paas.build.steps.remote import Fetcher
+from paas.build.steps.run import DiskGuard, Runner, StepLimits
+from paas.errors import BuildFailed, InvalidInput, NotFound
+from paas.image.lease import Lease
 from paas.image.store import ImageStore
-from paas.model import HistoryEntry, Image, ImageConfig, Layer
-from paas.output import Output
-from paas.source.tree import GitTree
-from paas.system.mounts import architecture
+from paas.model import Image
+from paas.names import shown
+from paas.paths import Paths
+from paas.runtime.cgroups import Limits
+from paas.runtime.steps import Deadline, Steps
+from paas.settings import Settings
+from paas.source.entry import Tree
 
-DOCKERFILE = "Dockerfile"
 _LIMIT = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """A finished stage."""
-
-    layers: tuple[Layer, ...]
-    stage: Stage
+_CPU_WEIGHT = 25
+"""A build's share of the processors against 100 of every app: the machine stays responsive."""
 
 
 class Builder:
-    def __init__(self, store: ImageStore, layering: Layering, runner: Runner) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: ImageStore,
+        paths: Paths,
+        steps: Steps,
+        caches: CacheMounts,
+        resolv_conf: str,
+    ) -> None:
+        self._settings = settings
         self._store = store
-        self._layering = layering
-        self._runner = runner
+        self._paths = paths
+        self._steps = steps
+        self._caches = caches
+        self._resolv_conf = resolv_conf
 
     def build(
         self,
-        tree: GitTree,
-        out: Output,
+        tree: Tree,
+        options: BuildOptions,
+        progress: Progress,
+        lease: Lease,
         cancelled: Callable[[], bool],
-        arguments: Mapping[str, str] | None = None,
+        noun: str = "the pushed tree",
     ) -> Image:
-        """Build the last stage of the tree's Dockerfile. Raises BuildFailed (with the line), Cancelled."""
-        dockerfile = parse(_read_dockerfile(tree), DOCKERFILE)
-        run = _Build(
-            self._store, self._layering, self._runner, dockerfile, Context(tree), out, cancelled, arguments or {}
-        )
-        return run.run()
+        """Build the target stage (by default the last) of the tree's Dockerfile. The image is kept while `lease` is
+        held. Raises BuildFailed (with the line), Cancelled."""
+        started = time.monotonic()
+        context = Context(tree, options.dockerfile, noun)
+        dockerfile = parse(_read_dockerfile(context, options), options.dockerfile)
+        checking.report(dockerfile, options, context, progress, self._variables_of)
+        layering = Layering(self._store, self._paths, lease, use_cache=options.use_cache)
+        deadline = Deadline(options.limits.timeout)
+        run = _Build(dockerfile, context, options, layering, self._store)
+        with ExitStack() as undo:
+            outside = undo.enter_context(
+                Outside(
+                    self._steps.sandboxes,
+                    self._paths.scratch,
+                    self._settings.user,
+                    self._resolv_conf,
+                    options.proxies,
+                    cancelled,
+                )
+            )
+            undo.callback(lambda: self._store.settle(layering.used))
+            mounts = StepMounts(options, context, layering, self._caches)
+            fetcher = Fetcher(self._store, outside, options.limits.disk)
+            disk = DiskGuard(self._paths.layers, options.limits.disk)
+            limits = Limits(options.limits.memory, options.limits.cpus or None, options.limits.pids, weight=_CPU_WEIGHT)
+
+            def build_stage(index: int, stopped: Callable[[], bool]) -> Built:
+                log = run.logs[index]
+                try:
+                    with self._steps.bench(limits) as bench:
+                        runner = Runner(
+                            options,
+                            layering,
+                            mounts,
+                            bench,
+                            StepLimits(deadline, disk, stopped),
+                            self._resolv_conf,
+                        )
+                        return StageBuild(run.shared(index, log, fetcher, stopped), runner).run()
+                finally:
+                    log.finish()
+
+            built = run.run(progress, build_stage, cancelled)
+            self._store.settle(layering.used)
+            image = run.image(built, lease)
+        progress.total(image.id, time.monotonic() - started)
+        return image
+
+    def _variables_of(self, name: str) -> Iterable[str] | None:
+        try:
+            return self._store.find(name).config.env
+        except (NotFound, InvalidInput):
+            return None
 
 
 class _Build:
@@ -65,178 +126,130 @@ class _Build:
 
     def __init__(
         self,
-        store: ImageStore,
-        layering: Layering,
-        runner: Runner,
         dockerfile: Dockerfile,
         context: Context,
-        out: Output,
-        cancelled: Callable[[], bool],
-        arguments: Mapping[str, str],
+        options: BuildOptions,
+        layering: Layering,
+        store: ImageStore,
     ) -> None:
-        self._store = store
-        self._layering = layering
-        self._runner = runner
         self._dockerfile = dockerfile
         self._context = context
-        self._out = out
-        self._cancelled = cancelled
-        self._arguments = arguments
-        self._globals = _global_arguments(dockerfile, arguments)
+        self._options = options
+        self._layering = layering
+        self._store = store
+        self._globals = arguments.global_values(dockerfile, options.arguments)
+        self._target = self._find_target()
+        self._needs = needs(dockerfile, self._target, self._expand_quietly)
         self._built: dict[int, Built] = {}
-        self._created = datetime.fromtimestamp(context.time, UTC).isoformat().replace("+00:00", "Z")
-        self._step = 0
-        self._steps = 0
+        self.logs: dict[int, StageLog] = {}
+        sizes = {index: 1 + len(dockerfile.stages[index].instructions) for index in self._needs}
+        self._total = sum(sizes.values())
+        self._first = {}
+        number = 0
+        for index, size in sizes.items():
+            self._first[index] = number
+            number += size
 
-    def run(self) -> Image:
-        stages = needed(self._dockerfile, len(self._dockerfile.stages) - 1)
-        self._steps = sum(1 + len(stage.instructions) for stage in stages)
-        for stage in stages:
-            self._built[stage.index] = self._build_stage(stage)
-        last = self._built[stages[-1].index]
-        config = last.stage.config
-        return self._store.add_image(config, last.layers, last.stage.history, self._created)
+    def run(
+        self,
+        progress: Progress,
+        build: Callable[[int, Callable[[], bool]], Built],
+        cancelled: Callable[[], bool],
+    ) -> Built:
+        for index in self._needs:
+            self.logs[index] = progress.stage(self._dockerfile.stages[index].name or str(index))
 
-    def _build_stage(self, declared: ins.Stage) -> Built:
-        stage = self._begin(declared)
-        for instruction in declared.instructions:
-            self._carry_out(instruction, stage)
-        return Built(tuple(stage.layers), stage)
+        def remembered(index: int, stopped: Callable[[], bool]) -> Built:
+            self._built[index] = build(index, stopped)
+            return self._built[index]
 
-    def _begin(self, declared: ins.Stage) -> Stage:
-        """FROM: what the stage begins with; then the triggers its base image carries."""
-        self._announce(declared.base)
-        name = self._expand_global(declared.base.image, declared.base)
-        config, layers, history = self._base(name, declared)
-        stage = Stage(self._dockerfile, self._created, list(layers), config, list(history))
-        stage.shell = config.shell or DEFAULT_SHELL
-        triggers, stage.config = config.onbuild, replace(config, onbuild=())
-        for trigger in triggers:
-            try:
-                instruction = parse_trigger(trigger)
-            except BuildFailed as error:
-                raise self._dockerfile.error(
-                    declared.base.span, f"a trigger of {name} is wrong: {error.message}"
-                ) from None
-            self._steps += 1
-            self._carry_out(replace(instruction, span=declared.base.span), stage)
-        return stage
+        return run_stages(list(self._needs), self._needs, remembered, cancelled)[self._target]
 
-    def _base(self, name: str, declared: ins.Stage) -> tuple[ImageConfig, Sequence[Layer], Sequence[HistoryEntry]]:
-        earlier = find_stage(self._dockerfile, name, before=declared.index)
-        if earlier is not None:
-            done = self._built[earlier].stage
-            return done.config, done.layers, done.history
-        if name == "scratch":
-            return ImageConfig(), (), ()
-        try:
-            image = self._store.find(name)
-        except (NotFound, InvalidInput) as error:
-            raise self._dockerfile.error(declared.base.span, error.message, error.hint) from None
-        return image.config, image.layers, image.history
+    def shared(self, index: int, log: StageLog, fetcher: Fetcher, stopped: Callable[[], bool]) -> Shared:
+        return Shared(
+            dockerfile=self._dockerfile,
+            declared=self._dockerfile.stages[index],
+            context=self._context,
+            options=self._options,
+            layering=self._layering,
+            store=self._store,
+            fetcher=fetcher,
+            log=log,
+            globals=self._globals,
+            built=self._built,
+            first_step=self._first[index] + 1,
+            total_steps=self._total,
+            cancelled=stopped,
+        )
 
-    def _carry_out(self, instruction: ins.Instruction, stage: Stage) -> None:
-        if self._cancelled():
-            raise Cancelled("The build was cancelled")
-        self._announce(instruction)
-        started = time.monotonic()
-        match instruction:
-            case ins.Copy():
-                done = copy(instruction, stage, self._context, self._layering, self._layers_of(instruction, stage))
-            case ins.Run():
-                done = self._runner.run(instruction, stage, self._out, self._cancelled)
-            case ins.Workdir():
-                done = self._workdir(instruction, stage)
-            case ins.Arg():
-                metadata.declare(instruction, stage, self._arguments, self._globals)
-                return
-            case _:
-                metadata.apply(instruction, stage)
-                return
-        stage.add(done.layer, instruction.source)
-        self._out.line(" ---> CACHED" if done.cached else f" ---> {time.monotonic() - started:.2f}s")
+    def image(self, built: Built, lease: Lease) -> Image:
+        """Record the image. Times come from the commit, else from when the youngest layer was made: the same again
+        from the cache is the same image."""
+        stage = built.stage
+        created = self._created(built)
+        history = [replace(entry, created=entry.created or created) for entry in stage.history]
+        config = replace(stage.config, labels={**stage.config.labels, **self._options.labels})
+        return self._store.add_image(config, built.layers, history, created, lease=lease)
 
-    def _workdir(self, instruction: ins.Workdir, stage: Stage) -> Copied:
-        """WORKDIR makes the directory where it is missing."""
-        path = stage.absolute(stage.expand(instruction.value, instruction.span)).rstrip("/") or "/"
-        stage.set(workdir=path)
-        key = keys.digest("workdir", stage.chain, path)
-        known = self._layering.cached(key)
-        if known is not None:
-            return Copied(known, cached=True)
-        attributes = Attributes((0, 0), None, self._context.time * 1_000_000_000)
+    def _created(self, built: Built) -> str:
+        epoch = self._options.arguments.get("SOURCE_DATE_EPOCH", "")
+        if epoch.isascii() and epoch.isdigit():
+            seconds = int(epoch)
+        elif self._context.tree.root.oid:
+            seconds = self._context.time
+        else:
+            return self._store.youngest(built.layers) or _rfc3339(0)
+        return _rfc3339(seconds)
 
-        def make(root: int) -> None:
-            if not is_directory(root, path):
-                os.close(open_directory(root, path, attributes))
+    def _find_target(self) -> int:
+        name = self._options.target
+        stages = self._dockerfile.stages
+        if not name:
+            return len(stages) - 1
+        found = find_stage(self._dockerfile, name, len(stages))
+        if found is None:
+            known = [stage.name for stage in stages if stage.name]
+            hint = f"Its stages: {', '.join(known)}" if known else "Its stages have no names; give a number from 0."
+            raise BuildFailed(f"The Dockerfile has no stage {shown(name)}", hint=hint)
+        return found
 
-        try:
-            identity = keys.digest(key, self._context.time)
-            return Copied(self._layering.change(stage.layers, key, identity, make), cached=False)
-        except BuildFailed as error:
-            raise stage.error(instruction.span, error.message, error.hint) from None
-
-    def _layers_of(self, instruction: ins.Copy, stage: Stage) -> Callable[[str], Sequence[Layer]]:
-        """What `--from=NAME` means: a stage before this one by name or number, else an image."""
-
-        def find(name: str) -> Sequence[Layer]:
-            index = find_stage(self._dockerfile, name, before=max(self._built, default=-1) + 1)
-            if index is not None and index in self._built:
-                return self._built[index].layers
-            try:
-                return self._store.find(name).layers
-            except (NotFound, InvalidInput) as error:
-                raise stage.error(instruction.span, error.message, error.hint) from None
-
-        return find
-
-    def _announce(self, instruction: ins.Instruction) -> None:
-        self._step += 1
-        self._out.line(f"Step {self._step}/{self._steps} : {instruction.source}")
-
-    def _expand_global(self, word: str, base: ins.From) -> str:
+    def _expand_quietly(self, word: str) -> str:
+        """For the plan; what is wrong is said when the stage begins."""
         try:
             return expand(word, self._globals, self._dockerfile.text.escape)
-        except ExpansionError as error:
-            raise self._dockerfile.error(base.span, error.message) from None
+        except ExpansionError:
+            return word
 
 
-def _read_dockerfile(tree: GitTree) -> bytes:
-    entry = tree.entry(DOCKERFILE)
+def _rfc3339(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"SOURCE_DATE_EPOCH={seconds} is no time") from None
+
+
+def _read_dockerfile(context: Context, options: BuildOptions) -> bytes:
+    if options.text is not None:
+        return options.text
+    tree, name = context.tree, options.dockerfile
+    entry = context.find(name, ignored=True)
     if entry is None:
-        names = [child.name for child in tree.list(tree.root) if child.name.lower() == DOCKERFILE.lower()]
-        hint = (
-            f"There is {names[0]}; the name must be {DOCKERFILE}."
-            if names
-            else f"Add one and commit it: git add {DOCKERFILE}"
-        )
-        raise BuildFailed(f"The pushed tree has no {DOCKERFILE} at its top", hint=hint)
+        folder, base = os.path.split(name)
+        directory = tree.entry(folder)
+        siblings = tree.list(directory) if directory is not None and directory.kind == "dir" else []
+        close = [child.name for child in siblings if child.name.lower() == base.lower()]
+        if close:
+            hint = f"There is {close[0]}; the name must be {base}."
+        elif tree.root.oid:
+            hint = f"Add one and commit it: git add {name}"
+        else:
+            hint = "-f names another file."
+        where = " at its top" if not folder else ""
+        raise BuildFailed(f"{context.noun.capitalize()} has no {name}{where}", hint=hint)
     if entry.kind != "file":
-        what = {"dir": "a directory", "link": "a symlink", "submodule": "a submodule"}[entry.kind]
-        raise BuildFailed(f"{DOCKERFILE} is {what}, not a file", hint="Replace it by the file itself.")
+        what = {"dir": "a directory", "submodule": "a submodule"}.get(entry.kind, "something else")
+        raise BuildFailed(f"{name} is {what}, not a file", hint="Replace it by the file itself.")
     try:
         return tree.read(entry, _LIMIT)
     except InvalidInput as error:
-        raise BuildFailed(f"{DOCKERFILE} cannot be read: {error.message}") from None
-
-
-def _global_arguments(dockerfile: Dockerfile, given: Mapping[str, str]) -> dict[str, str]:
-    """The ARGs before the first FROM, with platform arguments."""
-    values = dict(_platform_arguments())
-    for instruction in dockerfile.global_args:
-        for name, default in instruction.arguments:
-            if name in given:
-                values[name] = given[name]
-            elif default is not None:
-                try:
-                    values[name] = expand(default, values, dockerfile.text.escape)
-                except ExpansionError as error:
-                    raise dockerfile.error(instruction.span, error.message) from None
-    return values
-
-
-def _platform_arguments() -> dict[str, str]:
-    """What BuildKit defines before the first FROM; a stage sees them when it declares them."""
-    arch = architecture()
-    names = {"PLATFORM": f"linux/{arch}", "OS": "linux", "ARCH": arch, "VARIANT": ""}
-    return {f"{side}{name}": value for side in ("TARGET", "BUILD") for name, value in names.items()}
+        raise BuildFailed(f"{name} cannot be read: {error.message}") from None

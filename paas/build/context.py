@@ -1,52 +1,83 @@
-"""The build context of a push: its git tree, less what .dockerignore leaves out.
+"""The build context: a tree, less what .dockerignore leaves out.
 
-Keys come from git's object ids: what has not changed costs no read.
+Keys come from the tree's ids of contents (git's, or remembered hashes): what has not changed costs no read.
 """
 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator, Sequence
 
 from paas.build import keys
 from paas.build.dockerfile.glob import compile_pattern, is_pattern
 from paas.build.dockerfile.ignore import IgnoreFile
+from paas.build.selection import SourcePattern, normal
 from paas.errors import InvalidInput
 from paas.names import shown
-from paas.source.tree import Entry, GitTree
+from paas.source.entry import Entry, Tree
 
 _HOPS = 40
 _IGNORE_LIMIT = 1 << 20
 
 
 class Context:
-    def __init__(self, tree: GitTree) -> None:
+    def __init__(
+        self, tree: Tree, dockerfile: str = "Dockerfile", noun: str = "the pushed tree", *, ignoring: bool = True
+    ) -> None:
+        """`dockerfile` is its path in the tree; a `NAME.dockerignore` beside it wins over `.dockerignore`."""
         self.tree = tree
-        entry = tree.entry(".dockerignore")
-        data = tree.read(entry, _IGNORE_LIMIT) if entry is not None and entry.kind == "file" else b""
+        self.noun = noun
+        """What messages call the context."""
+        data = b""
+        for name in (f"{dockerfile}.dockerignore", ".dockerignore") if ignoring else ():
+            entry = tree.entry(name)
+            if entry is not None and entry.kind == "file":
+                data = tree.read(entry, _IGNORE_LIMIT)
+                break
         self._ignore = IgnoreFile.parse(data)
+        self.rules = keys.digest("ignore", data.hex())
+        """What changes whenever the rules do that leave something out."""
         self._keys: dict[tuple[str, str], str] = {}
 
     @property
     def time(self) -> int:
-        """What copied files get as their time, in seconds since the epoch: the commit's."""
+        """Seconds since the epoch: the commit's, or when the build began."""
         return self.tree.time
 
-    def sources(self, pattern: str) -> list[Entry]:
+    def time_of(self, entry: Entry) -> int:
+        """What a copy of this entry gets as its time, in ns."""
+        newest = self.tree.time * 1_000_000_000
+        return newest if entry.time is None else min(entry.time, newest)
+
+    def sources(self, source: SourcePattern, *, missing: bool = False) -> list[Entry]:
         """The entries a COPY source names, symlinks followed inside the context.
 
-        Raises InvalidInput for what leads outside, is left out, or is not there.
+        Raises InvalidInput for what leads outside, is left out, or is not there (unless that may be `missing`).
         """
-        path = _normal(pattern)
-        if is_pattern(path):
+        path = source.path
+        if source.is_pattern:
             expression = compile_pattern(path)
-            found = [e for e in self.tree.walk(self.tree.root) if expression.fullmatch(e.path) and not self.left_out(e)]
-            found = [e for e in found if not any(e.path.startswith(f"{o.path}/") for o in found)]
+            found = [e for e in self._below(path) if expression.fullmatch(e.path) and not self.left_out(e)]
+            found = outermost(found)
         else:
             entry = self._resolve(path)
             found = [entry] if entry is not None and (path == "" or not self.left_out(entry)) else []
-        if not found:
-            raise InvalidInput(f"{shown(pattern)} is not in the pushed tree", hint=self._why_missing(path))
+        if not found and not missing:
+            raise InvalidInput(f"{shown(source.text)} is not in {self.noun}", hint=self._why_missing(path))
         return [self._followed(entry) for entry in found]
+
+    def find(self, path: str, *, ignored: bool = False) -> Entry | None:
+        """What a path names, symlinks followed inside the context; what is left out only if `ignored` says so."""
+        entry = self._resolve(normal(path))
+        if entry is None or (not ignored and entry.path and self.left_out(entry)):
+            return None
+        return self._followed(entry)
+
+    def _below(self, pattern: str) -> Iterator[Entry]:
+        """Everything below the directories that a pattern begins with."""
+        start = fixed_start(pattern)
+        directory = self._resolve(start)
+        return self.tree.walk(directory) if directory is not None and directory.kind == "dir" else iter(())
 
     def children(self, directory: Entry) -> list[Entry]:
         """What of a directory is in the context."""
@@ -58,14 +89,23 @@ class Context:
     def left_out(self, entry: Entry) -> bool:
         return self._ignore.ignored(entry.path)
 
+    @property
+    def has_exceptions(self) -> bool:
+        """Whether the rules take something back (`!`)."""
+        return self._ignore.has_exceptions
+
+    def ignores(self, path: str) -> bool:
+        """Whether the rules leave a path out."""
+        return self._ignore.ignored(path)
+
     def key(self, entry: Entry) -> str:
         """Changes whenever what a COPY of this entry writes would change."""
-        if self._ignore.is_empty or entry.kind != "dir":
-            return f"{entry.kind} {entry.mode:o} {entry.oid}"
+        if entry.kind != "dir" or (self._ignore.is_empty and entry.oid):
+            return f"{entry.kind} {entry.mode:o} {self.tree.content(entry)}"
         known = self._keys.get((entry.path, entry.oid))
         if known is None:
             children = [(child.name, self.key(child)) for child in self.children(entry)]
-            known = self._keys[entry.path, entry.oid] = keys.digest("dir", children)
+            known = self._keys[entry.path, entry.oid] = keys.digest("dir", entry.mode, children)
         return known
 
     def _wanted(self, entry: Entry) -> bool:
@@ -97,7 +137,7 @@ class Context:
                 return entry
             target = self._resolve(self._target(entry), hop)
             if target is None or self.left_out(target):
-                raise InvalidInput(f"{shown(entry.path)} is a symlink that leads to nothing in the pushed tree")
+                raise InvalidInput(f"{shown(entry.path)} is a symlink that leads to nothing in {self.noun}")
             entry = target
         raise InvalidInput(f"{shown(entry.path)} goes through too many symlinks")
 
@@ -111,13 +151,24 @@ class Context:
         entry = self.tree.entry(path) if not is_pattern(path) else None
         if entry is not None and self.left_out(entry):
             return ".dockerignore leaves it out."
-        return "Was it committed? Paths are relative to the top of the repository."
+        asked = "Was it committed? " if self.tree.root.oid else ""
+        return f"{asked}Paths are relative to the top of {self.noun}."
 
 
-def _normal(pattern: str) -> str:
-    path = posixpath.normpath(pattern.lstrip("/")) if pattern.lstrip("/") else "."
-    if path == ".." or path.startswith("../"):
-        raise InvalidInput(
-            f"{shown(pattern)} leads outside of the pushed tree", hint="COPY can only reach what is pushed."
-        )
-    return "" if path == "." else path
+def outermost(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that do not lie in another of them."""
+    directories = {entry.path for entry in entries if entry.kind == "dir"}
+    return [e for e in entries if not any(parent in directories for parent in _parents(e.path))]
+
+
+def _parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def fixed_start(pattern: str) -> str:
+    """The directories that stand before the first part of a pattern that is one."""
+    parts = pattern.split("/")
+    fixed = next((at for at, part in enumerate(parts) if is_pattern(part)), len(parts) - 1)
+    return "/".join(parts[:fixed])

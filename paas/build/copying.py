@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from paas.build.modes import Chmod
 from paas.errors import BuildFailed, InvalidInput
 from paas.system.inroot import open_in_root
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_XATTRS = ("security.capability",)
+_CAPABILITIES = "security.capability"
 
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What copied files get. `owner` None keeps the source's (COPY --from), `mode` None likewise; `time` in ns."""
+    """What copied files get. `owner` None keeps the source's (COPY --from), `chmod` None its mode; `time` in ns."""
 
     owner: tuple[int, int] | None
-    mode: int | None
+    chmod: Chmod | None
     time: int | None
+
+    def at(self, time: int | None) -> Attributes:
+        """The same with another time."""
+        return replace(self, time=time)
 
 
 def open_directory(root: int, path: str, attributes: Attributes) -> int:
@@ -76,6 +82,12 @@ def put_link(directory: int, name: str, target: str, attributes: Attributes) -> 
     _dress(name, directory, attributes, 0o777, is_link=True)
 
 
+def put_fifo(directory: int, name: str, mode: int, attributes: Attributes) -> None:
+    _clear(directory, name)
+    os.mkfifo(name, mode, dir_fd=directory)
+    _dress(name, directory, attributes, mode, is_link=False)
+
+
 def put_directory(directory: int, name: str, mode: int, attributes: Attributes) -> int:
     """Make a directory, or take the one that is there, and open it. What it had keeps its mode and owner."""
     try:
@@ -98,58 +110,102 @@ def touch_directory(directory: int, name: str, attributes: Attributes) -> None:
         os.utime(name, ns=(attributes.time, attributes.time), dir_fd=directory, follow_symlinks=False)
 
 
-def copy_as(source: int, old: str, directory: int, name: str, attributes: Attributes) -> None:
-    info = os.stat(old, dir_fd=source, follow_symlinks=False)
-    dressed = Attributes(
-        attributes.owner or (info.st_uid, info.st_gid),
-        attributes.mode,
-        info.st_mtime_ns if attributes.time is None else attributes.time,
-    )
-    mode = stat.S_IMODE(info.st_mode)
-    if stat.S_ISREG(info.st_mode):
+class Copier:
+    """Copies from one root to another, hard links among what it copies kept. `skip` is asked with each path below the
+    source that was named."""
+
+    def __init__(self, attributes: Attributes, skip: Callable[[str], bool]) -> None:
+        self._attributes = attributes
+        self._skip = skip
+        self._first: dict[tuple[int, int], tuple[int, str]] = {}
+        self._directories: list[int] = []
+
+    def close(self) -> None:
+        for descriptor in self._directories:
+            os.close(descriptor)
+
+    def copy(self, source: int, old: str, directory: int, name: str, path: str) -> None:
+        """`old` in the directory `source` to `name` in `directory` (descriptors); `path` is what `skip` is asked."""
+        info = os.stat(old, dir_fd=source, follow_symlinks=False)
+        attributes = Attributes(
+            self._attributes.owner or (info.st_uid, info.st_gid),
+            self._attributes.chmod,
+            info.st_mtime_ns if self._attributes.time is None else self._attributes.time,
+        )
+        mode = stat.S_IMODE(info.st_mode)
+        if stat.S_ISREG(info.st_mode):
+            if not self._linked(info, directory, name):
+                self._file(source, old, directory, name, mode, attributes)
+        elif stat.S_ISLNK(info.st_mode):
+            put_link(directory, name, os.readlink(old, dir_fd=source), attributes)
+        elif stat.S_ISDIR(info.st_mode):
+            inner = os.open(old, _DIRECTORY | os.O_NOFOLLOW, dir_fd=source)
+            target = put_directory(directory, name, mode, attributes)
+            try:
+                self.contents(inner, target, path)
+                _copy_xattrs(inner, target)
+            finally:
+                os.close(inner)
+                os.close(target)
+            touch_directory(directory, name, attributes)
+        elif stat.S_ISFIFO(info.st_mode):
+            put_fifo(directory, name, mode, attributes)
+        # Sockets and devices are not copied: neither means anything in another file system.
+
+    def contents(self, source: int, directory: int, path: str) -> None:
+        """What is in the directory `source`."""
+        with os.scandir(source) as children:
+            names = sorted(child.name for child in children)
+        for name in names:
+            below = f"{path}/{name}" if path else name
+            if not self._skip(below):
+                self.copy(source, name, directory, name, below)
+
+    def _linked(self, info: os.stat_result, directory: int, name: str) -> bool:
+        """Make another name of a file that was copied already; False when there is none."""
+        if info.st_nlink < 2:
+            return False
+        inode = (info.st_dev, info.st_ino)
+        first = self._first.get(inode)
+        if first is None:
+            kept = os.dup(directory)
+            self._directories.append(kept)
+            self._first[inode] = (kept, name)
+            return False
+        _clear(directory, name)
+        os.link(first[1], name, src_dir_fd=first[0], dst_dir_fd=directory, follow_symlinks=False)
+        return True
+
+    def _file(self, source: int, old: str, directory: int, name: str, mode: int, attributes: Attributes) -> None:
         opened = os.open(old, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
         try:
-            put_file(directory, name, mode, dressed, lambda target: _pour(opened, target))
-            _copy_xattrs(opened, directory, name)
+            put_file(directory, name, mode, attributes, lambda target: _pour(opened, target))
+            target = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+            try:
+                _copy_xattrs(opened, target)
+            finally:
+                os.close(target)
         finally:
             os.close(opened)
-    elif stat.S_ISLNK(info.st_mode):
-        put_link(directory, name, os.readlink(old, dir_fd=source), dressed)
-    elif stat.S_ISDIR(info.st_mode):
-        inner = os.open(old, _DIRECTORY | os.O_NOFOLLOW, dir_fd=source)
-        target = put_directory(directory, name, mode, dressed)
-        try:
-            with os.scandir(inner) as children:
-                names = sorted(child.name for child in children)
-            for child in names:
-                copy_as(inner, child, target, child, attributes)
-        finally:
-            os.close(inner)
-            os.close(target)
-        touch_directory(directory, name, dressed)
-    elif stat.S_ISFIFO(info.st_mode):
-        _clear(directory, name)
-        os.mkfifo(name, mode, dir_fd=directory)
-        _dress(name, directory, dressed, mode, is_link=False)
-    # Sockets and devices are not copied: neither means anything in another file system.
 
 
 def _pour(source: int, target: int) -> None:
-    while os.copy_file_range(source, target, 1 << 30):
-        pass
+    """Copy a file's content, shared on disk where the file system can do that."""
+    try:
+        while os.copy_file_range(source, target, 1 << 30):
+            pass
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP):  # two file systems that cannot share
+            raise
+        while os.sendfile(target, source, None, 1 << 30):
+            pass
 
 
-def _copy_xattrs(opened: int, directory: int, name: str) -> None:
-    for key in _XATTRS:
-        try:
-            value = os.getxattr(opened, key)
-        except OSError:
-            continue
-        target = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            os.setxattr(target, key, value)
-        finally:
-            os.close(target)
+def _copy_xattrs(source: int, target: int) -> None:
+    """File capabilities, and what users have set."""
+    for key in os.listxattr(source):
+        if key == _CAPABILITIES or key.startswith("user."):
+            os.setxattr(target, key, os.getxattr(source, key))
 
 
 def _clear(directory: int, name: str) -> None:
@@ -166,7 +222,9 @@ def _dress(name: str, directory: int, attributes: Attributes, mode: int, *, is_l
     owner = attributes.owner or (0, 0)
     os.chown(name, *owner, dir_fd=directory, follow_symlinks=False)
     if not is_link:
-        os.chmod(name, mode if attributes.mode is None else attributes.mode, dir_fd=directory)
+        if attributes.chmod is not None:
+            mode = attributes.chmod(mode, stat.S_ISDIR(os.stat(name, dir_fd=directory).st_mode))
+        os.chmod(name, mode, dir_fd=directory)
     if attributes.time is not None:
         os.utime(name, ns=(attributes.time, attributes.time), dir_fd=directory, follow_symlinks=False)
 

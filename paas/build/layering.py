@@ -6,9 +6,11 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from paas.build import keys
 from paas.image.layers import LayerDraft
+from paas.image.lease import Lease
 from paas.image.store import ImageStore
 from paas.model import Layer
 from paas.paths import Paths
@@ -18,13 +20,37 @@ EMPTY = keys.digest("empty layer")
 """Id of the layer without content: a step that changed nothing is cached under it, and images leave it out."""
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a step came to: its layers, bottom first (most have one)."""
+
+    layers: tuple[Layer, ...]
+    cached: bool
+
+
 class Layering:
-    def __init__(self, store: ImageStore, paths: Paths) -> None:
+    """For one build. Thread-safe."""
+
+    def __init__(self, store: ImageStore, paths: Paths, lease: Lease, *, use_cache: bool = True) -> None:
         self._store = store
         self._paths = paths
+        self.lease = lease
+        self._use_cache = use_cache
+        self.used: list[str] = []
+        """Keys that were found in the cache, or put there."""
 
-    def cached(self, key: str) -> Layer | None:
-        return self._store.cache_get(key)
+    def cached(self, key: str) -> Done | None:
+        layers = self._store.cache_get(key, self.lease) if self._use_cache else None
+        if layers is None:
+            return None
+        self.used.append(key)
+        return Done(layers, cached=True)
+
+    def last_copy(self, shape: str) -> tuple[tuple[Layer, ...], bytes] | None:
+        return self._store.last_copy(shape, self.lease) if self._use_cache else None
+
+    def set_last_copy(self, shape: str, layers: Sequence[Layer], snapshot: bytes) -> None:
+        self._store.set_last_copy(shape, layers, snapshot)
 
     @contextmanager
     def root(self, layers: Sequence[Layer], draft: LayerDraft | None = None) -> Iterator[int]:
@@ -38,20 +64,30 @@ class Layering:
             finally:
                 os.close(descriptor)
 
-    def change(self, below: Sequence[Layer], key: str, identity: str, make: Callable[[int], None]) -> Layer:
-        """A new layer of what `make` changes below the root directory it is given (a descriptor)."""
+    def change(
+        self,
+        below: Sequence[Layer],
+        key: str,
+        identity: str,
+        make: Callable[[int], None],
+        bringing: Sequence[Layer] = (),
+    ) -> Done:
+        """A new layer of what `make` changes below the root directory it is given (a descriptor).
+
+        The step's layers are those that it is `bringing` along and the new one.
+        """
 
         def on_overlay(draft: LayerDraft) -> None:
-            with self.root(below, draft) as descriptor:
+            with self.root([*below, *bringing], draft) as descriptor:
                 make(descriptor)
 
-        return self.add(key, identity, on_overlay)
+        return self.add(key, identity, on_overlay, bringing)
 
-    def add(self, key: str, identity: str, make: Callable[[LayerDraft], None]) -> Layer:
+    def add(self, key: str, identity: str, make: Callable[[LayerDraft], None], bringing: Sequence[Layer] = ()) -> Done:
         """A new layer of what `make` leaves in the draft's upper directory, kept and cached under `key`."""
         with self._store.draft() as draft:
             make(draft)
             empty = not any(draft.upper.iterdir())
-            layer = self._store.commit(draft, EMPTY if empty else identity)
-        self._store.cache_put(key, layer)
-        return layer
+            layers = self._store.cache_put(key, draft, EMPTY if empty else identity, self.lease, bringing)
+        self.used.append(key)
+        return Done(layers, cached=False)

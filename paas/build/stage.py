@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ class Stage:
 
     dockerfile: Dockerfile
     created: str
-    """RFC 3339; the commit's time."""
+    """RFC 3339; '' for the image's own time, which is known at the end."""
     layers: list[Layer] = field(default_factory=list)
     config: ImageConfig = field(default_factory=ImageConfig)
     history: list[HistoryEntry] = field(default_factory=list)
@@ -44,12 +45,14 @@ class Stage:
     def set(self, **changes: Any) -> None:
         self.config = replace(self.config, **changes)
 
-    def add(self, layer: Layer, created_by: str) -> None:
-        """Put a layer on top and note it; a layer without content leaves only the note."""
-        empty = layer.id == EMPTY
-        if not empty:
-            self.layers.append(layer)
-        self.note(created_by, empty_layer=empty)
+    def add(self, layers: Sequence[Layer], created_by: str) -> None:
+        """Put a step's layers on top and note them; one without content leaves only the note."""
+        for number, layer in enumerate(layers):
+            empty = layer.id == EMPTY
+            if not empty:
+                self.layers.append(layer)
+            if not empty or number == 0:
+                self.note(created_by if number == 0 else f"{created_by} # what changed", empty_layer=empty)
 
     def note(self, created_by: str, *, empty_layer: bool = True) -> None:
         self.history.append(HistoryEntry(self.created, created_by, empty_layer))
@@ -70,8 +73,7 @@ class Stage:
     def expand_body(self, text: str, span: Span) -> str:
         """A here-document: variables are replaced, quotes stay."""
         try:
-            hidden = text.replace("'", "\0").replace('"', "\1")
-            return expand(hidden, self.variables, "\\", keep_quotes=True).replace("\0", "'").replace("\1", '"')
+            return expand(text, self.variables, "\\", keep_quotes=True)
         except ExpansionError as error:
             raise self.error(span, error.message) from None
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from paas.apps.build_settings import BuildSettings
 from paas.apps.domains import Domains
 from paas.apps.environment import Environment
 from paas.apps.keys import Keys
 from paas.apps.lifecycle import Apps
 from paas.apps.ports import Ports
 from paas.apps.processes import Processes
+from paas.apps.properties import Properties
 from paas.apps.storage import Storage
+from paas.build.steps.caches import CacheMounts
+from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
 from paas.deploy.held import Request
 from paas.deploy.oneoff import OneOff
@@ -24,6 +28,7 @@ from paas.errors import PaasError, UsageError
 from paas.image.store import ImageStore
 from paas.model import Who
 from paas.output import StreamOutput
+from paas.paths import Paths
 from paas.proxy.proxy import Proxy
 from paas.settings import Settings
 from paas.state.apps import App
@@ -49,6 +54,11 @@ class Platform:
     routing: Routing
     oneoff: OneOff
     proxy: Proxy
+    properties: Properties
+    build_settings: BuildSettings
+    builds: Builds
+    caches: CacheMounts
+    paths: Paths
 
 
 class Terminal(Protocol):
@@ -77,6 +87,10 @@ class Context:
     term: str
     terminal: Terminal
     hung_up: threading.Event
+    directory: int | None = None
+    """Where the command was typed, a descriptor; None unless that was by root on the host."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The variables there that the command's flags name."""
     force: bool = False
 
     def app(self, name: str) -> App:

@@ -5,7 +5,23 @@ from __future__ import annotations
 import logging
 import secrets
 
-from paas.commands import apps, config, containers, domains, general, git, images, keys, ports, ps, storage, web
+from paas.commands import (
+    apps,
+    build,
+    builder,
+    builds,
+    config,
+    containers,
+    domains,
+    general,
+    git,
+    images,
+    keys,
+    ports,
+    ps,
+    storage,
+    web,
+)
 from paas.commands.catalog import CATALOG
 from paas.commands.context import Context
 from paas.commands.declare import parse
@@ -14,7 +30,23 @@ from paas.output import Hangup
 
 log = logging.getLogger(__name__)
 
-MODULES = (apps, config, containers, domains, general, git, images, keys, ports, ps, storage, web)
+MODULES = (
+    apps,
+    build,
+    builder,
+    builds,
+    config,
+    containers,
+    domains,
+    general,
+    git,
+    images,
+    keys,
+    ports,
+    ps,
+    storage,
+    web,
+)
 """Importing them fills the catalog."""
 
 

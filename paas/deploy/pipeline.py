@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
+from paas.apps.build_settings import BuildSettings
 from paas.apps.lifecycle import Apps
 from paas.apps.processes import parse_procfile
-from paas.build.builder import Builder
+from paas.apps.properties import Properties, Property
+from paas.deploy.builds import Build, Builds
 from paas.deploy.held import AppLocks, Request
 from paas.deploy.releases import ReleaseMaker
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput
 from paas.model import Push, Release, Source, Who
-from paas.names import ProcessType
+from paas.names import ProcessType, shown
 from paas.output import Output
 from paas.schedulers.base import Rollout, Scheduler
 from paas.source.tree import GitTree
@@ -28,8 +31,20 @@ from paas.state.database import Database
 
 log = logging.getLogger(__name__)
 
-DEPLOY_BRANCH = "deploy-branch"
 _PROCFILE_LIMIT = 64 << 10
+_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+
+
+def branch(text: str) -> str:
+    """Raises InvalidInput."""
+    if not _BRANCH.fullmatch(text) or ".." in text or text.endswith(("/", ".lock", ".")):
+        raise InvalidInput(f"{shown(text)} is not a branch name")
+    return text
+
+
+PROPERTIES = [
+    Property("git", "deploy-branch", "the branch whose pushes deploy (by default main and master)", branch),
+]
 
 
 class Pipeline:
@@ -37,7 +52,9 @@ class Pipeline:
         self,
         db: Database,
         apps: Apps,
-        builder: Builder,
+        builds: Builds,
+        settings: BuildSettings,
+        properties: Properties,
         maker: ReleaseMaker,
         scheduler: Scheduler,
         routing: Routing,
@@ -46,7 +63,9 @@ class Pipeline:
     ) -> None:
         self._db = db
         self._apps = apps
-        self._builder = builder
+        self._builds = builds
+        self._settings = settings
+        self._properties = properties
         self._maker = maker
         self._scheduler = scheduler
         self._routing = routing
@@ -74,36 +93,43 @@ class Pipeline:
 
     def deploy(self, app: App, source: Source, why: str, request: Request) -> Release:
         """Source -> image -> release -> instances -> route. On any error the previous release serves on."""
+        with (
+            self._builds.record(app, app.name, source.commit, request) as build,
+            self._locks.hold(app, f"a deploy of {app.name}", build.request) as app,
+        ):
+            return self._deploy(app, source, why, build)
+
+    def _deploy(self, app: App, source: Source, why: str, build: Build) -> Release:
         times: dict[str, float] = {}
+        request = build.request
         out = request.out
-        with self._locks.hold(app, f"a deploy of {app.name}", request) as app:
-            route = self._routing.route(app)
-            self._routing.update_page(app, deploying=True)
-            with ExitStack() as undo:
-                undo.callback(self._routing.update_page, app)
-                mark = time.monotonic()
-                with GitTree(source, self._user) as tree:
-                    out.heading(f"Building {app.name} from Dockerfile")
-                    image = self._builder.build(tree, out, request.cancelled)
-                    procfile = _procfile(tree)
-                times["build"] = time.monotonic() - mark
-                wanted = replace(self._maker.wanted(app), commit=source.commit, procfile=procfile)
-                release = self._maker.make(app, wanted, image, request.who, why)
-                undo.callback(self._maker.forget, app, release)
-                times |= self._scheduler.rollout(Rollout(app, release, image), out, request.cancelled)
-                undo.pop_all()
-            app = app_rows.by_id(self._db, app.id)
-            self._routing.update_page(app)
-            if self._routing.route(app) != route:
-                self._routing.apply()
+        route = self._routing.route(app)
+        self._routing.update_page(app, deploying=True)
+        with ExitStack() as undo:
+            undo.callback(self._routing.update_page, app)
+            mark = time.monotonic()
+            with GitTree(source, self._user) as tree:
+                tree.enter(self._settings.directory(app))
+                out.heading(f"Building {app.name} from Dockerfile")
+                image = self._builds.image(build, tree, self._settings.options(app))
+                procfile = _procfile(tree)
+            times["build"] = time.monotonic() - mark
+            build.status("deploying")
+            wanted = replace(self._maker.wanted(app), commit=source.commit, procfile=procfile)
+            release = self._maker.make(app, wanted, image, request.who, why)
+            undo.callback(self._maker.forget, app, release)
+            times |= self._scheduler.rollout(Rollout(app, release, image), out, request.cancelled)
+            undo.pop_all()
+        app = app_rows.by_id(self._db, app.id)
+        self._routing.update_page(app)
+        if self._routing.route(app) != route:
+            self._routing.apply()
         self._announce(app, release, request.who, times, out)
         return release
 
     def deploy_branch(self, app: App) -> str | None:
         """The branch that deploys, None for main and master."""
-        return app_rows.property(self._db, app.id, DEPLOY_BRANCH) or app_rows.property(
-            self._db, app_rows.GLOBAL, DEPLOY_BRANCH
-        )
+        return self._properties.value("git", "deploy-branch", app) or None
 
     def _announce(self, app: App, release: Release, who: Who, times: dict[str, float], out: Output) -> None:
         stages = " ".join(f"{stage}={1000 * seconds:.0f}ms" for stage, seconds in times.items())

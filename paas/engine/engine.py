@@ -7,17 +7,20 @@ import os
 from contextlib import ExitStack
 from types import TracebackType
 
+from paas.apps.build_settings import BuildSettings, declared
 from paas.apps.domains import Domains
 from paas.apps.environment import Environment
 from paas.apps.keys import Keys
 from paas.apps.lifecycle import Apps
 from paas.apps.ports import Ports
 from paas.apps.processes import Processes
+from paas.apps.properties import Properties
 from paas.apps.storage import Storage
 from paas.build.builder import Builder
-from paas.build.layering import Layering
-from paas.build.steps.run import Runner
+from paas.build.steps.caches import CacheMounts
 from paas.commands.context import Platform
+from paas.deploy import pipeline
+from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
 from paas.deploy.held import AppLocks
 from paas.deploy.oneoff import OneOff
@@ -88,6 +91,7 @@ class Engine:
         ensure_directory(paths.log, mode=0o750)
         ensure_host_keys(paths.ssh, self._owner)
         remove_tree(paths.run / "build")
+        remove_tree(paths.scratch)
         runtime = Runtime(settings, paths)
         runtime.prepare()
         door = FrontDoor(settings, paths)
@@ -135,8 +139,13 @@ class Engine:
         proxy.start(routing.routes)
         supervisor.boot(lost)
 
-        layering = Layering(images, paths)
-        builder = Builder(images, layering, Runner(settings, layering, runtime, sandboxes, resolv))
+        caches = CacheMounts(paths.caches)
+        caches.recover()
+        steps = runtime.steps(sandboxes)
+        properties = Properties(db, [*declared(settings), *pipeline.PROPERTIES])
+        build_settings = BuildSettings(db, properties, environment)
+        builds = Builds(db, paths, images, Builder(settings, images, paths, steps, caches, resolv), properties)
+        builds.recover()
         platform = Platform(
             settings=settings,
             db=db,
@@ -162,10 +171,17 @@ class Engine:
                 routing,
                 app_locks,
             ),
-            pipeline=Pipeline(db, apps, builder, maker, scheduler, routing, app_locks, settings.user),
+            pipeline=Pipeline(
+                db, apps, builds, build_settings, properties, maker, scheduler, routing, app_locks, settings.user
+            ),
             routing=routing,
             oneoff=OneOff(db, images, runtime, sandboxes, containers),
             proxy=proxy,
+            properties=properties,
+            build_settings=build_settings,
+            builds=builds,
+            caches=caches,
+            paths=paths,
         )
         server = Server(settings.socket, self._owner[1], Sessions(platform, self._owner[0]).handle)
         server.listen()

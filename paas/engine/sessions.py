@@ -61,12 +61,13 @@ class Sessions:
 
     def _command(self, session: Session) -> int:
         request = session.request
-        if len(session.descriptors) != 3:
-            raise InvalidInput("A command comes with three descriptors")
+        if len(session.descriptors) not in (3, 4) or (len(session.descriptors) == 4 and session.uid != 0):
+            raise InvalidInput("A command comes with three descriptors; root may add a directory")
         argv = request["argv"]
         if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
             raise InvalidInput("The command is no list of words")
-        stdin, stdout, stderr = session.descriptors
+        stdin, stdout, stderr = session.descriptors[:3]
+        environment = request.get("environment") or {}
         context = Context(
             platform=self._platform,
             who=self._who(session),
@@ -79,6 +80,8 @@ class Sessions:
             term=str(request.get("term", "dumb"))[:64],
             terminal=session,
             hung_up=session.hung_up,
+            directory=session.descriptors[3] if len(session.descriptors) == 4 else None,
+            environment={str(key): str(value) for key, value in environment.items()} if session.uid == 0 else {},
         )
         return router.run(context, argv)
 

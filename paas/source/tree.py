@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal
 
 from paas.errors import InvalidInput, SystemFailure
 from paas.model import Source
 from paas.names import shown
+from paas.source.entry import Entry, Kind
 from paas.source.repos import GIT_ENV
 from paas.system import run as system
 
-Kind = Literal["file", "dir", "link", "submodule"]
 _KINDS: dict[int, Kind] = {0o100000: "file", 0o040000: "dir", 0o120000: "link", 0o160000: "submodule"}
 _BLOCK = 1 << 20
 _TREE_LIMIT = 64 << 20
@@ -29,27 +28,8 @@ _MODE = re.compile(rb"[0-7]{5,6}")
 _DEEPEST = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """`path` is relative to the tree's root; bytes that are not UTF-8 are kept as surrogates."""
-
-    path: str
-    kind: Kind
-    executable: bool
-    oid: str
-
-    @property
-    def mode(self) -> int:
-        """The permissions it gets when written."""
-        return 0o755 if self.kind == "dir" or self.executable else 0o644
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition("/")[2]
-
-
 class GitTree:
-    """A context manager around one `git cat-file --batch`, run as the unprivileged `user`. Not thread-safe."""
+    """A context manager around one `git cat-file --batch`, run as the unprivileged `user`."""
 
     def __init__(self, source: Source, user: str | None) -> None:
         env = {**GIT_ENV, "GIT_DIR": str(source.repo)}
@@ -59,6 +39,8 @@ class GitTree:
         self._process = system.start(
             ["git", "cat-file", "--batch"], stdin=system.PIPE, stdout=system.PIPE, env=env, user=user
         )
+        self._lock = threading.RLock()
+        """Held while one object is read: requests and answers alternate on git's pipes."""
         self._listings: dict[str, list[Entry]] = {}
         self.commit = source.commit
         self.root_oid = ""
@@ -93,9 +75,16 @@ class GitTree:
             self._process.kill()
         self._process.wait(timeout=10)
 
+    def enter(self, path: str) -> None:
+        """Make a directory the root ('' changes nothing). Raises InvalidInput where it is none."""
+        found = self.entry(path)
+        if found is None or found.kind != "dir":
+            raise InvalidInput(f"The pushed tree has no directory {shown(path)}", hint="See builder:set build-dir.")
+        self.root_oid = found.oid
+
     @property
     def root(self) -> Entry:
-        return Entry("", "dir", False, self.root_oid)
+        return Entry("", "dir", 0o755, self.root_oid)
 
     def entry(self, path: str) -> Entry | None:
         """What is at a path ('' is the root); symlinks on the way are not followed."""
@@ -147,18 +136,23 @@ class GitTree:
     def copy_to(self, entry: Entry, descriptor: int) -> None:
         """Write the content of a file to a descriptor, block by block. Raises OSError when that refuses it; the tree
         can be read no further then."""
-        left = self._header(entry.oid, "blob")
-        try:
-            while left:
-                block = self._receive(min(left, _BLOCK))
-                view = memoryview(block)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-                left -= len(block)
-        except BaseException:
-            self.close()
-            raise
-        self._receive(1)
+        with self._lock:
+            left = self._header(entry.oid, "blob")
+            try:
+                while left:
+                    block = self._receive(min(left, _BLOCK))
+                    view = memoryview(block)
+                    while view:
+                        view = view[os.write(descriptor, view) :]
+                    left -= len(block)
+            except BaseException:
+                self.close()
+                raise
+            self._receive(1)
+
+    def content(self, entry: Entry) -> str:
+        """git's id of a file's content or a symlink's target, a submodule's commit."""
+        return entry.oid
 
     def _read_commit(self) -> None:
         text = self._object(self.commit, "commit", _BLOCK).decode("utf-8", "replace")
@@ -174,14 +168,15 @@ class GitTree:
         self.subject = message.lstrip("\n").partition("\n")[0]
 
     def _object(self, oid: str, kind: str, limit: int) -> bytes:
-        size = self._header(oid, kind)
-        if size > limit:
-            for start in range(0, size + 1, _BLOCK):
-                self._receive(min(size + 1 - start, _BLOCK))
-            raise InvalidInput(f"A {kind} of {size} bytes is too large here; the limit is {limit}")
-        data = self._receive(size)
-        self._receive(1)
-        return data
+        with self._lock:
+            size = self._header(oid, kind)
+            if size > limit:
+                for start in range(0, size + 1, _BLOCK):
+                    self._receive(min(size + 1 - start, _BLOCK))
+                raise InvalidInput(f"A {kind} of {size} bytes is too large here; the limit is {limit}")
+            data = self._receive(size)
+            self._receive(1)
+            return data
 
     def _receive(self, size: int) -> bytes:
         assert self._process.stdout is not None
@@ -230,6 +225,7 @@ def _parse_tree(data: bytes, parent: str) -> list[Entry]:
         path = f"{parent}/{name}" if parent else name
         if len(os.fsencode(path)) > _PATH_LIMIT or len(os.fsencode(name)) > 255:
             raise InvalidInput(f"The push has a path of more than {_PATH_LIMIT} bytes, or a name of more than 255")
-        entries.append(Entry(path, kind, kind == "file" and bool(mode & 0o100), data[nul + 1 : nul + 21].hex()))
+        permissions = 0o755 if kind == "dir" or (kind == "file" and mode & 0o100) else 0o644
+        entries.append(Entry(path, kind, permissions, data[nul + 1 : nul + 21].hex()))
         at = nul + 21
     return entries

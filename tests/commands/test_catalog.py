@@ -18,8 +18,8 @@ COMMANDS = list(CATALOG)
 
 
 def test_the_modules_fill_the_catalog() -> None:
-    assert len(router.MODULES) == 12
-    assert len(COMMANDS) > 40
+    assert router.MODULES
+    assert len(COMMANDS) > 60
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.name)

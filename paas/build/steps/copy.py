@@ -1,61 +1,81 @@
-"""COPY and ADD: from the context, from here-documents, from other stages and images."""
+"""COPY and ADD: from the context, here-documents, other stages and images, addresses."""
 
 from __future__ import annotations
 
 import os
-import posixpath
-import re
-import stat
-import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
-from paas.build import keys
-from paas.build.context import Context
-from paas.build.copying import (
-    Attributes,
-    copy_as,
-    is_directory,
-    open_directory,
-    put_directory,
-    put_file,
-    put_link,
-    split,
-    touch_directory,
-)
+from paas.build import delta, keys
+from paas.build.context import Context, fixed_start
+from paas.build.copying import Attributes
+from paas.build.destination import Destination
 from paas.build.dockerfile import instructions as ins
 from paas.build.dockerfile.errors import DockerfileError
-from paas.build.dockerfile.glob import compile_pattern, is_pattern
-from paas.build.layering import Layering
+from paas.build.dockerfile.glob import compile_pattern
+from paas.build.layering import Done, Layering
+from paas.build.modes import parse_mode
+from paas.build.selection import Exclusion, SourcePattern
 from paas.build.stage import Stage
+from paas.build.steps.remote import Fetched, Fetcher, is_remote
 from paas.errors import BuildFailed, InvalidInput
 from paas.image.passwd import resolve_user
-from paas.image.unpack import compression, decompressed, looks_like_tar, peek, unpack
 from paas.model import Layer
 from paas.names import shown
-from paas.source.tree import Entry
+from paas.source.entry import Entry
 from paas.system.inroot import open_in_root
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_ARCHIVE_HEAD = 1024
 From = Callable[[str], Sequence[Layer]]
 """The layers of the stage or image that `--from` names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """What a step came to."""
+@dataclass(slots=True)
+class _Request:
+    """A COPY or ADD with its words expanded."""
 
-    layer: Layer
-    cached: bool
+    below: Sequence[Layer]
+    """What it is copied onto; nothing with `--link`, whose layer does not depend on those below."""
+    sources: list[SourcePattern]
+    texts: list[tuple[str, str]]
+    fetched: list[Fetched]
+    destination: str
+    target: str
+    owner: str
+    chmod: str
+    exclude: tuple[str, ...]
+    parents: bool
+    unpack: bool | None
+    """Whether archives are unpacked; None for what ADD does by itself: local ones are."""
+
+    def attributes(self, root: int, time: int | None) -> Attributes:
+        if self.owner:
+            user = resolve_user(root, self.owner)
+            owner: tuple[int, int] | None = (user.uid, user.gid)
+        else:
+            owner = None if time is None else (0, 0)
+        return Attributes(owner, parse_mode(self.chmod), time)
+
+    @property
+    def shape(self) -> list[object]:
+        """All of the cache key but what is copied."""
+        chain = keys.chain(layer.id for layer in self.below)
+        return [chain, self.target, self.owner, self.chmod, self.exclude, self.parents, self.unpack]
 
 
-def copy(instruction: ins.Copy, stage: Stage, context: Context, layering: Layering, find: From) -> Copied:
+def copy(
+    instruction: ins.Copy, stage: Stage, context: Context, layering: Layering, find: From, fetcher: Fetcher
+) -> Done:
     """Carry out COPY or ADD; the layer comes from the cache when nothing it depends on changed."""
-    _refuse_what_is_not_there_yet(instruction, stage)
     try:
-        return _copy(instruction, stage, context, layering, find)
+        with ExitStack() as undo:
+            request = _request(instruction, stage, fetcher, undo)
+            refuse_several(request, len(request.sources) + len(request.texts) + len(request.fetched))
+            if instruction.from_stage:
+                below = find(stage.expand(instruction.from_stage, instruction.span))
+                return _from_layers(request, below, layering)
+            return _from_context(request, context, layering)
     except InvalidInput as error:
         raise stage.error(instruction.span, error.message, error.hint) from None
     except DockerfileError:
@@ -66,189 +86,183 @@ def copy(instruction: ins.Copy, stage: Stage, context: Context, layering: Layeri
         raise stage.error(instruction.span, f"copying failed: {error.strerror}") from error
 
 
-def _copy(instruction: ins.Copy, stage: Stage, context: Context, layering: Layering, find: From) -> Copied:
+def _request(instruction: ins.Copy, stage: Stage, fetcher: Fetcher, undo: ExitStack) -> _Request:
     span = instruction.span
-    patterns = [stage.expand(source, span) for source in instruction.sources]
-    destination = stage.expand(instruction.destination, span)
-    target = stage.absolute(destination)
-    owner = stage.expand(instruction.chown, span)
-    mode = _mode(stage.expand(instruction.chmod, span))
-    texts = [(h.name, stage.expand_body(h.content, span) if h.expand else h.content) for h in instruction.heredocs]
+    words = [stage.expand(source, span) for source in instruction.sources]
     is_add = isinstance(instruction, ins.Add)
-    inputs: list[object]
-    if instruction.from_stage:
-        below = find(stage.expand(instruction.from_stage, span))
-        inputs = [keys.chain(layer.id for layer in below), patterns]
-    else:
-        below = ()
-        entries = [entry for pattern in patterns for entry in context.sources(pattern)]
-        inputs = [[entry.name, context.key(entry)] for entry in entries]
-    key = keys.digest(
-        "add" if is_add else "copy", stage.chain, inputs, texts, target, owner, mode, len(patterns) + len(texts)
+    remote = [word for word in words if is_add and is_remote(word)]
+    destination = stage.expand(instruction.destination, span)
+    owner = stage.expand(instruction.chown, span)
+    chmod = stage.expand(instruction.chmod, span)
+    parse_mode(chmod)
+    fetched = []
+    if isinstance(instruction, ins.Add):
+        checksum = stage.expand(instruction.checksum, span)
+        if checksum and (len(remote) != 1 or len(words) != 1):
+            raise InvalidInput("--checksum is for one address", hint="Write one ADD for each.")
+        fetched = [undo.enter_context(fetcher.fetch(word, checksum, instruction.keep_git_dir)) for word in remote]
+    numeric = all(part.isdigit() for part in owner.split(":"))
+    alone = instruction.link and (not owner or numeric)
+    return _Request(
+        below=() if alone else tuple(stage.layers),
+        sources=[SourcePattern.parse(word) for word in words if word not in remote],
+        texts=[
+            (text.name, stage.expand_body(text.content, span) if text.expand else text.content)
+            for text in instruction.heredocs
+        ],
+        fetched=fetched,
+        destination=destination,
+        target=stage.absolute(destination),
+        owner=owner,
+        chmod=chmod,
+        exclude=tuple(stage.expand(pattern, span) for pattern in instruction.exclude),
+        parents=instruction.parents,
+        unpack=(instruction.unpack if isinstance(instruction, ins.Add) else False),
     )
+
+
+def part_of_context(path: str, context: Context, layering: Layering) -> tuple[Sequence[Layer], str]:
+    """A file or directory of the context as layers of its own, and its path in them. Raises InvalidInput."""
+    source = SourcePattern(path, path, "")
+    request = _Request((), [source], [], [], "/", "/", "", "", (), False, False)
+    entry = context.sources(source)[0]
+    return _from_context(request, context, layering).layers, "" if entry.kind == "dir" else entry.name
+
+
+def refuse_several(request: _Request, count: int) -> None:
+    """Several sources need a directory. Raises InvalidInput."""
+    if count > 1 and not request.parents and not request.destination.endswith(("/", ".")):
+        raise InvalidInput(f"{shown(request.destination)} must end with '/' where there are several sources")
+
+
+def _from_layers(request: _Request, below: Sequence[Layer], layering: Layering) -> Done:
+    sources = [(source.text, source.path) for source in request.sources]
+    key = keys.digest("copy from", request.shape, keys.chain(layer.id for layer in below), sources)
     known = layering.cached(key)
     if known is not None:
-        return Copied(known, cached=True)
-    several = len(patterns) + len(texts) > 1 or any(is_pattern(pattern) for pattern in patterns)
-    if several and not destination.endswith(("/", ".")):
-        raise InvalidInput(f"{shown(destination)} must end with '/' where there are several sources")
+        return known
 
     def make(root: int) -> None:
-        user = resolve_user(root, owner) if owner else None
-        time = None if instruction.from_stage else context.time * 1_000_000_000
-        ids = (user.uid, user.gid) if user else None if instruction.from_stage else (0, 0)
-        into = _Destination(root, target, Attributes(ids, mode, time))
-        for name, text in texts:
+        attributes = request.attributes(root, None)
+        into = Destination(root, request.target, attributes, Exclusion(request.exclude))
+        with layering.root(below) as other:
+            for source in request.sources:
+                found = _matches(other, source, missing=request.parents)
+                refuse_several(request, len(found) + len(request.sources) - 1)
+                for path in found:
+                    into.from_root(other, path, source.kept_parents(path) if request.parents else None)
+
+    return layering.change(request.below, key, keys.digest(key), make)
+
+
+def _from_context(request: _Request, context: Context, layering: Layering) -> Done:
+    found = [(entry, source) for source in request.sources for entry in _entries(request, context, source)]
+    refuse_several(request, len(found) + len(request.texts) + len(request.fetched))
+    inputs = [[entry.path if request.parents else entry.name, context.key(entry)] for entry, _ in found]
+    remote = [one.key for one in request.fetched]
+    key = keys.digest("copy", request.shape, inputs, request.texts, remote)
+    known = layering.cached(key)
+    if known is not None:
+        return known
+    whole = _is_whole_directory(request, found)
+    if whole is not None:
+        done = _changed_part(request, context, layering, whole, key)
+        if done is not None:
+            return done
+    count = 0
+
+    def make(root: int) -> None:
+        nonlocal count
+        attributes = request.attributes(root, context.time * 1_000_000_000)
+        into = Destination(root, request.target, attributes, Exclusion(request.exclude))
+        for name, text in request.texts:
             into.text(name, text)
-        if instruction.from_stage:
-            with layering.root(below) as source:
-                for pattern in patterns:
-                    into.from_image(source, pattern)
-        else:
-            for entry in entries:
-                if is_add and entry.kind == "file" and into.archive(context, entry):
-                    continue
-                into.from_context(context, entry)
+        for one in request.fetched:
+            one.put(into, unpack=bool(request.unpack))
+        for entry, source in found:
+            if request.unpack is not False and entry.kind == "file" and into.archive_entry(context, entry):
+                continue
+            into.from_context(context, entry, source.kept_parents(entry.path) if request.parents else None)
+        count = into.count
 
-    identity = keys.digest(key, 0 if instruction.from_stage else context.time)
-    return Copied(layering.change(stage.layers, key, identity, make), cached=False)
+    done = layering.change(request.below, key, keys.digest(key, context.time), make)
+    if whole is not None and (count >= delta.LARGE_COUNT or done.layers[-1].size >= delta.LARGE_SIZE):
+        layering.set_last_copy(_shape(request, context), done.layers, delta.snapshot(context, whole))
+    return done
 
 
-class _Destination:
-    """Where a COPY writes: below `target` when that is a directory or ends with a slash, else as `target`."""
+def _entries(request: _Request, context: Context, source: SourcePattern) -> list[Entry]:
+    return context.sources(source, missing=request.parents and source.is_pattern)
 
-    def __init__(self, root: int, target: str, attributes: Attributes) -> None:
-        self._root = root
-        self._target = target
-        self._attributes = attributes
-        self._as_directory = target.endswith("/") or is_directory(root, target)
 
-    def text(self, name: str, text: str) -> None:
-        directory, final = self._place(name)
-        try:
-            put_file(directory, final, 0o644, self._attributes, lambda fd: _write(fd, text.encode()))
-        finally:
-            os.close(directory)
+def _is_whole_directory(request: _Request, found: list[tuple[Entry, SourcePattern]]) -> Entry | None:
+    """The directory, where this copies nothing but one."""
+    only = len(found) == 1 and not request.texts and not request.fetched and not request.parents
+    return found[0][0] if only and not request.exclude and found[0][0].kind == "dir" else None
 
-    def from_context(self, context: Context, entry: Entry) -> None:
-        if entry.kind == "dir":
-            directory = open_directory(self._root, self._target, self._attributes)
+
+def _shape(request: _Request, context: Context) -> str:
+    return keys.digest("copy shape", request.shape, [source.path for source in request.sources], context.rules)
+
+
+def _changed_part(request: _Request, context: Context, layering: Layering, directory: Entry, key: str) -> Done | None:
+    """A layer of only what changed since the last COPY like this one; None when it has to be made whole."""
+    shape = _shape(request, context)
+    last = layering.last_copy(shape)
+    if last is None or len(last[0]) >= delta.DEEPEST:
+        return None
+    found = delta.changes(context, directory, last[1])
+    if found is None or _uncovers(found.removed, request, layering):
+        return None
+
+    def make(root: int) -> None:
+        attributes = request.attributes(root, context.time * 1_000_000_000)
+        into = Destination(root, request.target, attributes, Exclusion(()))
+        for path in found.removed:
+            into.remove(path)
+        for path, entry in found.changed:
+            into.change(context, entry, path)
+
+    identity = keys.digest(key, context.time, [layer.id for layer in last[0]])
+    done = layering.change(request.below, key, identity, make, bringing=last[0])
+    layering.set_last_copy(shape, done.layers, delta.snapshot(context, directory))
+    return done
+
+
+def _uncovers(removed: list[str], request: _Request, layering: Layering) -> bool:
+    """Whether something that is removed now hid a file of the layers below, which has to appear again."""
+    if not removed or not request.below:
+        return False
+    with layering.root(request.below) as root:
+        for path in removed:
             try:
-                self._contents(context, entry, directory)
-            finally:
-                os.close(directory)
-            return
-        directory, final = self._place(entry.name)
+                os.close(open_in_root(root, f"{request.target}/{path}", os.O_PATH | os.O_NOFOLLOW))
+            except OSError:
+                continue
+            return True
+    return False
+
+
+def _matches(root: int, source: SourcePattern, *, missing: bool) -> list[str]:
+    """The paths that a source names in another root."""
+    if not source.is_pattern:
         try:
-            self._entry(context, entry, directory, final)
-        finally:
-            os.close(directory)
-
-    def archive(self, context: Context, entry: Entry) -> bool:
-        """ADD unpacks a local tar archive into the destination; False for a file that is none."""
-        with tempfile.TemporaryFile() as file:
-            context.tree.copy_to(entry, file.fileno())
-            file.seek(0)
-            head = file.read(_ARCHIVE_HEAD)
-            file.seek(0)
-            kind = compression(head)
-            if kind is None and not looks_like_tar(head):
-                return False
-            try:
-                inner, stream = peek(decompressed(file, kind))
-            except (OSError, EOFError):
-                return False
-            if not looks_like_tar(inner):
-                return False
-            os.close(open_directory(self._root, self._target, self._attributes))
-            unpack(stream, self._root, self._target)
-        return True
-
-    def from_image(self, source: int, pattern: str) -> None:
-        """Copy what a path or pattern names in another root file system."""
-        for path in _matches(source, pattern):
-            found = open_in_root(source, path or ".", os.O_PATH)
-            try:
-                is_dir = stat.S_ISDIR(os.fstat(found).st_mode)
-            finally:
-                os.close(found)
-            if is_dir:
-                self._directory_of_image(source, path)
-            else:
-                self._file_of_image(source, path)
-
-    def _directory_of_image(self, source: int, path: str) -> None:
-        inner = open_in_root(source, path or ".", _DIRECTORY)
-        directory = open_directory(self._root, self._target, self._attributes)
-        try:
-            with os.scandir(inner) as children:
-                names = sorted(child.name for child in children)
-            for name in names:
-                copy_as(inner, name, directory, name, self._attributes)
-        finally:
-            os.close(inner)
-            os.close(directory)
-
-    def _file_of_image(self, source: int, path: str) -> None:
-        """A symlink named as the source stands for what it leads to."""
-        opened = open_in_root(source, path, os.O_PATH)
-        real = str(Path(f"/proc/self/fd/{opened}").readlink())
-        top = str(Path(f"/proc/self/fd/{source}").readlink())
-        os.close(opened)
-        relative = "/" + posixpath.relpath(real, top)
-        parent, name = split(relative)
-        above = open_in_root(source, parent, _DIRECTORY)
-        directory, final = self._place(posixpath.basename(path))
-        try:
-            copy_as(above, name, directory, final, self._attributes)
-        finally:
-            os.close(above)
-            os.close(directory)
-
-    def _contents(self, context: Context, parent: Entry, directory: int) -> None:
-        for child in context.children(parent):
-            self._entry(context, child, directory, child.name)
-
-    def _entry(self, context: Context, entry: Entry, directory: int, name: str) -> None:
-        match entry.kind:
-            case "file":
-                put_file(directory, name, entry.mode, self._attributes, lambda fd: context.tree.copy_to(entry, fd))
-            case "link":
-                put_link(directory, name, os.fsdecode(context.tree.read(entry, 4096)), self._attributes)
-            case "dir":
-                inner = put_directory(directory, name, entry.mode, self._attributes)
-                try:
-                    self._contents(context, entry, inner)
-                finally:
-                    os.close(inner)
-                touch_directory(directory, name, self._attributes)
-            case "submodule":
-                os.close(put_directory(directory, name, 0o755, self._attributes))
-
-    def _place(self, name: str) -> tuple[int, str]:
-        """The directory (a descriptor) and the name a single source gets."""
-        if self._as_directory:
-            return open_directory(self._root, self._target.rstrip("/") or "/", self._attributes), name
-        parent, final = split(self._target)
-        return open_directory(self._root, parent, self._attributes), final
-
-
-def _matches(root: int, pattern: str) -> list[str]:
-    path = posixpath.normpath("/" + pattern).lstrip("/")
-    if not is_pattern(path):
-        try:
-            os.close(open_in_root(root, path or ".", os.O_PATH))
+            os.close(open_in_root(root, source.path or ".", os.O_PATH))
         except OSError:
-            raise InvalidInput(f"{shown(pattern)} is not there to be copied") from None
-        return [path]
-    expression = compile_pattern(path)
-    fixed = path.split("/")
-    start = "/".join(fixed[: next(i for i, part in enumerate(fixed) if is_pattern(part))])
-    found = [name for name in _names_below(root, start) if expression.fullmatch(name)]
-    found = [name for name in found if not any(name.startswith(other + "/") for other in found)]
-    if not found:
-        raise InvalidInput(f"{shown(pattern)} matches nothing there")
+            raise InvalidInput(f"{shown(source.text)} is not there to be copied") from None
+        return [source.path]
+    expression = compile_pattern(source.path)
+    names = [name for name in _names_below(root, fixed_start(source.path)) if expression.fullmatch(name)]
+    taken = set(names)
+    found = [name for name in names if not any(parent in taken for parent in _parents(name))]
+    if not found and not missing:
+        raise InvalidInput(f"{shown(source.text)} matches nothing there")
     return sorted(found)
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _names_below(root: int, start: str) -> list[str]:
@@ -267,28 +281,3 @@ def _names_below(root: int, start: str) -> list[str]:
     finally:
         os.close(directory)
     return names
-
-
-def _mode(text: str) -> int | None:
-    if not text:
-        return None
-    if not re.fullmatch(r"[0-7]{1,4}", text):
-        raise InvalidInput(f"--chmod={text} is not an octal mode", hint="Example: --chmod=755")
-    return int(text, 8)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _refuse_what_is_not_there_yet(instruction: ins.Copy, stage: Stage) -> None:
-    for present, what in ((instruction.exclude, "--exclude"), (instruction.parents, "--parents")):
-        if present:
-            raise stage.error(instruction.span, f"COPY {what} is not supported yet")
-    for source in instruction.sources:
-        if isinstance(instruction, ins.Add) and re.match(r"(https?|git|ssh)://|git@", source):
-            raise stage.error(
-                instruction.span, "ADD from a URL is not supported yet", "Download it in a RUN step, with curl or git."
-            )

@@ -3,115 +3,196 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 from paas.build import keys
 from paas.build.dockerfile import instructions as ins
-from paas.build.layering import Layering
+from paas.build.layering import Done, Layering
+from paas.build.options import BuildOptions
 from paas.build.stage import Stage
-from paas.build.steps.copy import Copied
+from paas.build.steps.mounts import From, Mounted, StepMounts
 from paas.errors import Cancelled, Conflict, InvalidInput
 from paas.image.layers import LayerDraft
 from paas.model import DEFAULT_PATH
-from paas.output import Hangup, Output, human_bytes
-from paas.runtime.runtime import Runtime, Status
-from paas.runtime.sandbox import SandboxPool
-from paas.runtime.spec import ContainerSpec, new_id
-from paas.settings import Settings
+from paas.output import human_bytes
+from paas.runtime.spec import ContainerSpec, SecretFile, new_id
+from paas.runtime.steps import Bench, Deadline, Ended
+
+_SCRIPT = "/dev/paas-script"
+_CA_FILE = "/dev/paas-ca.crt"
+"""On a file system that each container has of its own: no trace of it stays in a layer."""
+_CA_VARIABLES = (
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
+)
+HOST_CA = Path("/etc/ssl/certs/ca-certificates.crt")
+_SPARE = 256 << 20
+"""Bytes that a build leaves free on the disk."""
+
+
+class DiskGuard:
+    """Ends a build that fills the disk: more than its limit, or nearly all there is."""
+
+    def __init__(self, directory: Path, limit: int) -> None:
+        self._directory = directory
+        self._limit = limit
+        self._used = 0
+        self._free = shutil.disk_usage(directory).free
+
+    def add(self, size: int) -> None:
+        """A step is done; its layer has so many bytes."""
+        self._used += size
+
+    def begin(self) -> None:
+        self._free = shutil.disk_usage(self._directory).free
+
+    def check(self, upper: Path) -> None:
+        """Raises Conflict."""
+        free = shutil.disk_usage(self._directory).free
+        if free < _SPARE:
+            raise Conflict(f"The disk is nearly full: {human_bytes(free)} are left")
+        left = self._limit - self._used
+        # What others write counts in the quick look; only when that says too much the files are added up.
+        if self._free - free > left and _size(upper) > left:
+            raise Conflict(f"The build wrote more than {human_bytes(self._limit)} to the disk")
+
+
+@dataclass(frozen=True, slots=True)
+class StepLimits:
+    deadline: Deadline
+    disk: DiskGuard
+    cancelled: Callable[[], bool]
 
 
 class Runner:
-    """Runs build steps."""
+    """Runs the RUN steps of one stage."""
 
     def __init__(
-        self, settings: Settings, layering: Layering, runtime: Runtime, sandboxes: SandboxPool, resolv_conf: str
+        self,
+        options: BuildOptions,
+        layering: Layering,
+        mounts: StepMounts,
+        bench: Bench,
+        limits: StepLimits,
+        resolv_conf: str,
     ) -> None:
-        self._settings = settings
+        self._options = options
         self._layering = layering
-        self._runtime = runtime
-        self._sandboxes = sandboxes
+        self._mounts = mounts
+        self._bench = bench
+        self._limits = limits
         self._resolv_conf = resolv_conf
 
-    def run(self, instruction: ins.Run, stage: Stage, out: Output, cancelled: Callable[[], bool]) -> Copied:
+    def run(self, instruction: ins.Run, stage: Stage, output: Callable[[bytes], None], find: From) -> Done:
         """Carry out RUN. Raises DockerfileError when the command fails or passes a limit, and Cancelled."""
-        if instruction.mounts:
-            raise stage.error(instruction.span, "RUN --mount is not supported yet", "Copy what the step needs instead.")
-        if instruction.network != "default" or instruction.security != "sandbox":
-            raise stage.error(instruction.span, "RUN --network and --security are not supported yet")
-        arguments = _arguments(instruction, stage)
+        try:
+            return self._run(instruction, stage, output, find)
+        except (InvalidInput, Conflict) as error:
+            raise stage.error(instruction.span, error.message, error.hint) from None
+
+    def _run(self, instruction: ins.Run, stage: Stage, output: Callable[[bytes], None], find: From) -> Done:
+        _refuse_privileges(instruction)
+        arguments, script = _arguments(instruction, stage)
+        mounted = self._mounts.of(instruction, stage, find)
         environment = {"PATH": DEFAULT_PATH, **stage.variables}
-        key = keys.digest("run", stage.chain, arguments, environment, stage.config.user, stage.config.workdir)
+        inputs: list[object] = [
+            arguments,
+            script and script.hex(),
+            environment,
+            stage.config.user,
+            stage.config.workdir,
+        ]
+        if mounted.inputs or instruction.network != "default":
+            inputs += [mounted.inputs, instruction.network]
+        key = keys.digest("run", stage.chain, inputs)
         known = self._layering.cached(key)
         if known is not None:
-            return Copied(known, cached=True)
-        spec = ContainerSpec(
-            id=new_id(),
-            layers=tuple(layer.number for layer in stage.layers),
-            args=arguments,
-            env=environment,
-            cwd=stage.config.workdir or "/",
-            user=stage.config.user,
-            hostname="build",
-            no_new_privileges=False,
-            memory=self._settings.build_memory,
-            pids=self._settings.build_pids,
-            resolv_conf=self._resolv_conf,
-        )
+            return known
+
+        id = new_id()
 
         def make(draft: LayerDraft) -> None:
-            self._check(instruction, stage, self._step(spec, draft, instruction, stage, out, cancelled), cancelled)
+            with ExitStack() as undo:
+                caches, sockets = undo.enter_context(self._mounts.in_place(mounted, self._limits.cancelled))
+                spec = ContainerSpec(
+                    id=id,
+                    layers=tuple(layer.number for layer in stage.layers),
+                    args=arguments,
+                    env={**self._ambient(), **environment, **mounted.environment},
+                    cwd=stage.config.workdir or "/",
+                    user=stage.config.user,
+                    hostname=self._options.arguments.get("BUILDKIT_SANDBOX_HOSTNAME", "build"),
+                    no_new_privileges=False,
+                    resolv_conf=self._resolv_conf,
+                    network="none" if instruction.network == "none" else "own",
+                    mounts=tuple(caches),
+                    layers_mounts=tuple(mounted.layers),
+                    memory_mounts=tuple(mounted.memory),
+                    secret_files=(*mounted.secrets, *([SecretFile(_SCRIPT, script, 0o755)] if script else [])),
+                    host_files={**sockets, **({_CA_FILE: HOST_CA} if self._options.trust_host_ca else {})},
+                )
+                self._judge(self._step(spec, draft, mounted, output))
 
         # What a command leaves behind cannot be told from its inputs: every run has an identity of its own.
-        return Copied(self._layering.add(key, keys.digest(key, spec.id), make), cached=False)
+        done = self._layering.add(key, keys.digest(key, id), make)
+        self._limits.disk.add(sum(layer.size for layer in done.layers))
+        return done
 
-    def _step(
-        self,
-        spec: ContainerSpec,
-        draft: LayerDraft,
-        instruction: ins.Run,
-        stage: Stage,
-        out: Output,
-        cancelled: Callable[[], bool],
-    ) -> Status:
-        sandbox = self._sandboxes.take()
-        try:
-            with _Streamed(out) as output:
-                return self._runtime.run_step(
-                    spec,
-                    sandbox,
-                    draft.directory,
-                    output,
-                    timeout=self._settings.build_timeout,
-                    cancelled=cancelled,
-                )
-        except Conflict as error:
-            raise stage.error(instruction.span, error.message, "The limit is the setting build_timeout.") from None
-        except InvalidInput as error:
-            raise stage.error(instruction.span, error.message, error.hint) from None
-        finally:
-            self._sandboxes.release(sandbox)
+    def _ambient(self) -> dict[str, str]:
+        """What the machine adds to a step's variables: the Dockerfile's own win, and no image has it."""
+        found = dict(self._options.proxies)
+        if self._options.trust_host_ca:
+            found |= dict.fromkeys(_CA_VARIABLES, _CA_FILE)
+        return found
 
-    def _check(self, instruction: ins.Run, stage: Stage, status: Status, cancelled: Callable[[], bool]) -> None:
-        if cancelled():
+    def _step(self, spec: ContainerSpec, draft: LayerDraft, mounted: Mounted, output: Callable[[bytes], None]) -> Ended:
+        limits = self._limits
+        limits.disk.begin()
+
+        def stopped() -> bool:
+            limits.deadline.check()
+            limits.disk.check(draft.upper)
+            return limits.cancelled()
+
+        secrets = [data for data in self._options.secrets.values() if len(data) >= _Streamed.SHORTEST]
+        with _Streamed(output, secrets if mounted.secrets or mounted.environment else []) as stream:
+            return self._bench.run(spec, draft.directory, stream, stopped)
+
+    def _judge(self, ended: Ended) -> None:
+        if self._limits.cancelled():
             raise Cancelled("The build was cancelled")
-        if status.exit_code == 0:
+        if ended.exit_code == 0:
             return
-        if status.oom:
-            limit = human_bytes(self._settings.build_memory)
-            raise stage.error(
-                instruction.span,
+        if ended.oom:
+            limit = human_bytes(self._options.limits.memory)
+            raise Conflict(
                 f"the command was killed, most likely for want of memory (the limit is {limit})",
-                "Raise the setting build_memory, or let the step use less.",
+                hint="Raise it, builder:set APP memory 2g, or let the step use less.",
             )
-        raise stage.error(instruction.span, f"the command ended with status {status.exit_code}")
+        raise Conflict(f"the command ended with status {ended.exit_code}")
 
 
 class _Streamed:
-    """A pipe whose content is passed on to the output as it comes, whatever the reader there does."""
+    """A pipe whose content is passed on as it comes. Secrets that a step was given are blacked out in it."""
 
-    def __init__(self, out: Output) -> None:
-        self._out = out
+    SHORTEST = 6
+    """Bytes of the shortest secret that is looked for; a shorter one would black out too much else."""
+
+    def __init__(self, output: Callable[[bytes], None], secrets: list[bytes]) -> None:
+        self._output = output
+        lines = {line.strip() for secret in secrets for line in secret.splitlines()}
+        self._secrets = sorted((line for line in lines if len(line) >= self.SHORTEST), key=len, reverse=True)
 
     def __enter__(self) -> int:
         self._read, self._write = os.pipe2(os.O_CLOEXEC)
@@ -125,31 +206,49 @@ class _Streamed:
         os.close(self._read)
 
     def _pass_on(self) -> None:
-        gone = False
+        held = b""
+        keep = max((len(secret) for secret in self._secrets), default=1) - 1
         while data := os.read(self._read, 65536):
+            held += data
+            for secret in self._secrets:
+                held = held.replace(secret, b"*****")
+            # The beginning of a secret may stand at the end; a line that is complete need not wait.
+            cut = len(held) if held.endswith(b"\n") or not keep else max(0, len(held) - keep)
+            self._output(held[:cut])
+            held = held[cut:]
+        if held:
+            self._output(held)
+
+
+def _refuse_privileges(instruction: ins.Run) -> None:
+    if instruction.network == "host":
+        raise InvalidInput(
+            "RUN --network=host is not allowed: a build may not reach the host's own services",
+            hint="The default network reaches the internet; leave the flag out.",
+        )
+    if instruction.security != "sandbox":
+        raise InvalidInput(f"RUN --security={instruction.security} is not allowed", hint="Leave the flag out.")
+
+
+def _size(top: Path) -> int:
+    total = 0
+    for folder, _, names in os.walk(top):
+        for name in names:
             try:
-                if not gone:
-                    self._out.raw(data)
-            except Hangup:
-                gone = True  # go on reading: the step must not block until it is cancelled
+                total += os.lstat(f"{folder}/{name}").st_blocks * 512
+            except OSError:
+                continue
+    return total
 
 
-def _arguments(instruction: ins.Run, stage: Stage) -> tuple[str, ...]:
+def _arguments(instruction: ins.Run, stage: Stage) -> tuple[tuple[str, ...], bytes | None]:
+    """The command line, and the script that it runs, for a here-document with an interpreter line."""
     if not instruction.command.for_shell:
-        return instruction.command.words
+        return instruction.command.words, None
     text = instruction.command.words[0]
     if len(instruction.heredocs) == 1 and text.lstrip("0123456789").startswith("<<") and len(text.split()) == 1:
         body = instruction.heredocs[0].content
-        return _script(body) if body.startswith("#!") else (*stage.shell, body)
+        return ((_SCRIPT,), body.encode()) if body.startswith("#!") else ((*stage.shell, body), None)
     for document in instruction.heredocs:
         text += f"\n{document.content}{document.name}"
-    return (*stage.shell, text)
-
-
-def _script(body: str) -> tuple[str, ...]:
-    """A here-document with an interpreter line: written to a file and run."""
-    line = (
-        'file=$(mktemp) && printf %s "$1" >"$file" && chmod 700 "$file" && "$file"; '
-        'status=$?; rm -f "$file"; exit $status'
-    )
-    return ("/bin/sh", "-c", line, "sh", body)
+    return (*stage.shell, text), None

@@ -1,0 +1,186 @@
+"""How an app is built: builder:*, builder-dockerfile:* and the build phase of docker-options:*."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+
+from paas.apps import properties
+from paas.apps.environment import Environment
+from paas.apps.properties import Properties, Property
+from paas.build.options import BuildLimits, BuildOptions
+from paas.errors import InvalidInput
+from paas.names import shown
+from paas.settings import Settings
+from paas.state import apps
+from paas.state.apps import App
+from paas.state.database import Database
+
+_OPTIONS = "docker-options:build"
+_DEFAULTS = BuildLimits()
+
+
+def declared(settings: Settings) -> list[Property]:
+    """The properties of builds; the machine's settings are their defaults."""
+    return [
+        Property("builder", "build-dir", "directory of the repository to build from", properties.relative_path),
+        Property("builder", "memory", "memory of a build", properties.size, settings.build_memory),
+        Property("builder", "cpus", "processors that a build may use (0: all)", properties.cpus, 0.0),
+        Property("builder", "processes", "processes and threads of a build", properties.count, settings.build_pids),
+        Property(
+            "builder", "timeout", "time after which a build is ended", properties.duration, settings.build_timeout
+        ),
+        Property("builder", "disk", "what a build may write to the disk", properties.size, _DEFAULTS.disk),
+        Property("builder", "trust-host-ca", "let builds trust the host's CA certificates", properties.boolean, False),
+        Property("builder", "http-proxy", "HTTP_PROXY of builds", properties.address),
+        Property("builder", "https-proxy", "HTTPS_PROXY of builds", properties.address),
+        Property("builder", "no-proxy", "NO_PROXY of builds"),
+        Property("builder", "concurrency", "builds at once", properties.count, settings.build_concurrency, True),
+        Property("builder", "cache-size", "size of the build cache", properties.size, settings.build_cache, True),
+        Property(
+            "builder-dockerfile", "dockerfile-path", "the Dockerfile's path", properties.relative_path, "Dockerfile"
+        ),
+        Property("builds", "retention", "builds of an app whose output is kept", properties.count, 20),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Flags:
+    """What the stored options come to."""
+
+    arguments: dict[str, str | None]
+    secrets: dict[str, str]
+    """id -> config var"""
+    target: str
+    no_cache: bool
+
+
+class BuildSettings:
+    def __init__(self, db: Database, known: Properties, environment: Environment) -> None:
+        self._db = db
+        self._properties = known
+        self._environment = environment
+
+    def options(self, app: App) -> BuildOptions:
+        """For the next build of an app. Secrets and arguments without a value come from its config vars."""
+        flags = _parse(self.listed(app))
+        config = self._environment.merged(app)
+        arguments = {}
+        for name, value in flags.arguments.items():
+            if value is not None:
+                arguments[name] = value
+            elif name in config:
+                arguments[name] = config[name]
+        return BuildOptions(
+            dockerfile=self._properties.value("builder-dockerfile", "dockerfile-path", app),
+            target=flags.target,
+            arguments=arguments,
+            secrets={id: config[name].encode() for id, name in flags.secrets.items() if name in config},
+            proxies=self.proxies(app),
+            use_cache=not flags.no_cache,
+            scope=f"app{app.id}",
+            trust_host_ca=self._properties.value("builder", "trust-host-ca", app),
+            limits=self.limits(app),
+        )
+
+    def limits(self, app: App | None) -> BuildLimits:
+        value = self._properties.value
+        return BuildLimits(
+            memory=value("builder", "memory", app),
+            cpus=value("builder", "cpus", app),
+            pids=value("builder", "processes", app),
+            timeout=value("builder", "timeout", app),
+            disk=value("builder", "disk", app),
+        )
+
+    def proxies(self, app: App | None) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for key in ("http-proxy", "https-proxy", "no-proxy"):
+            if value := self._properties.value("builder", key, app):
+                name = key.replace("-", "_")
+                found |= {name: value, name.upper(): value}
+        return found
+
+    def directory(self, app: App) -> str:
+        """The part of the repository that is built from; '' for all."""
+        return str(self._properties.value("builder", "build-dir", app))
+
+    # -- docker-options -------------------------------------------------------------------------------------------
+
+    def listed(self, app: App) -> list[str]:
+        """The options of the build phase, as they were given."""
+        return list(json.loads(apps.property(self._db, app.id, _OPTIONS) or "[]"))
+
+    def add(self, app: App, option: str) -> bool:
+        """False when it is there already. Raises InvalidInput."""
+        known = self.listed(app)
+        _parse([option])
+        if option in known:
+            return False
+        self._store(app, [*known, option])
+        return True
+
+    def remove(self, app: App, option: str) -> None:
+        """Raises InvalidInput when it is not there."""
+        known = self.listed(app)
+        if option not in known:
+            hint = "docker-options:report shows those that are."
+            raise InvalidInput(f"{app.name} has no build option {shown(option.split('=')[0])}", hint=hint)
+        self._store(app, [item for item in known if item != option])
+
+    def clear(self, app: App) -> None:
+        self._store(app, [])
+
+    def _store(self, app: App, options: list[str]) -> None:
+        apps.set_property(self._db, app.id, _OPTIONS, json.dumps(options) if options else None)
+
+
+def _parse(options: list[str]) -> _Flags:
+    arguments: dict[str, str | None] = {}
+    secrets: dict[str, str] = {}
+    target, no_cache = "", False
+    for option in options:
+        try:
+            words = shlex.split(option)
+        except ValueError:
+            raise InvalidInput("The option has a quote that is not closed") from None
+        name, value = _flag(words)
+        match name:
+            case "--build-arg":
+                key, equals, text = value.partition("=")
+                arguments[key] = text if equals else None
+            case "--secret":
+                id, variable = _secret(value)
+                secrets[id] = variable
+            case "--target":
+                target = value
+            case "--no-cache":
+                no_cache = True
+            case _:
+                raise InvalidInput(
+                    f"{shown(name)} is not an option of builds",
+                    hint="Known: --build-arg NAME[=VALUE], --secret id=ID,env=CONFIGVAR, --target STAGE, --no-cache",
+                )
+    return _Flags(arguments, secrets, target, no_cache)
+
+
+def _flag(words: list[str]) -> tuple[str, str]:
+    if not words:
+        raise InvalidInput("The option is empty")
+    name, equals, value = words[0].partition("=")
+    rest = [value, *words[1:]] if equals else words[1:]
+    takes = 0 if name == "--no-cache" else 1
+    if name.startswith("--") and len(rest) != takes and name in ("--build-arg", "--secret", "--target", "--no-cache"):
+        raise InvalidInput(f"{name} takes {'one value' if takes else 'no value'}")
+    return name, rest[0] if rest else ""
+
+
+def _secret(text: str) -> tuple[str, str]:
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    if set(fields) - {"id", "env", "type"} or not fields.get("id"):
+        raise InvalidInput(
+            "A secret is named by its id and the config var that has it",
+            hint="Example: --secret id=npm,env=NPM_TOKEN",
+        )
+    return fields["id"], fields.get("env") or fields["id"]
