@@ -108,6 +108,8 @@ def test_spans_gaps_and_comments_above() -> None:
         ('RUN <<-"E"\n\ta\nE', [("E", "a\n", False)]),
         ("RUN <<E'F'\na\nEF", [("EF", "a\n", False)]),
         ('RUN <<"E F"\na\nE F', [("E F", "a\n", False)]),
+        ("RUN <<eo\\'f\na\neo'f", [("eo'f", "a\n", True)]),
+        ("RUN <<'e'o\\'f\na\neo'f", [("eo'f", "a\n", False)]),
         ("RUN <<$X\na\n$X", [("$X", "a\n", True)]),
         ("RUN 3<<E cat\na\nE", [("E", "a\n", True)]),
         ("RUN cat <<A - <<B > f\n1\nA\n2\nB", [("A", "1\n", True), ("B", "2\n", True)]),

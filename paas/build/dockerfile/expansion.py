@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from paas.build.dockerfile.errors import ExpansionError
 from paas.build.dockerfile.lexer import Lexer, Words
+from paas.build.dockerfile.words import split_space
 
 __all__ = ["Expanded", "ExpansionError", "analyse", "expand", "expand_words"]
 
@@ -55,6 +56,8 @@ def analyse(
     `quotes=False` makes quotes ordinary; `raw_quotes` and `raw_escapes` leave them in the text; `keep_unset` leaves
     variables without a value as they are written.
     """
+    if not any(char in word for char in ("$", "'", '"', escape)):  # most words
+        return Expanded(word, tuple(filter(None, split_space(word))), frozenset(), frozenset())
     lexer = Lexer(word, env, escape, quotes, raw_quotes, raw_escapes, keep_unset)
     words = Words()
     text = lexer.run("", raw_escapes, words)

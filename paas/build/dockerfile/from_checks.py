@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from paas.build.dockerfile import instructions as ins
 from paas.build.dockerfile.errors import ExpansionError
@@ -20,6 +20,8 @@ _PLATFORM = {
 }
 """What FROM may use undeclared; the machine's own values make no difference to a check."""
 _ARCHITECTURES = "386 amd64 arm arm64 loong64 mips64le ppc64le riscv64 s390x wasm"
+_FEW = 100
+"""Names among which a similar one is looked for: a file full of wrong ones is not to take long."""
 _PLATFORM_WORD = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}")
 
 
@@ -77,6 +79,6 @@ def expanded(dockerfile: Dockerfile, word: str, values: Mapping[str, str], *, is
         return Expanded(word, (word,), frozenset(), frozenset())
 
 
-def meant(name: str, known: Iterable[str], form: str = "{}") -> str:
-    hint = did_you_mean(name, sorted(known), form)
+def meant(name: str, known: Collection[str], form: str = "{}") -> str:
+    hint = did_you_mean(name, sorted(known), form) if len(known) <= _FEW else None
     return f" ({hint[0].lower()}{hint[1:]})" if hint else ""

@@ -27,8 +27,6 @@ class Marker:
 
 def markers(line: str) -> list[Marker]:
     """The here-documents a line opens, in order."""
-    if "<<" not in line:
-        return []
     try:
         words = analyse(line, {}, raw_quotes=True, raw_escapes=True, keep_unset=True).words
     except ExpansionError:

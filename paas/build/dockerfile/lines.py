@@ -107,7 +107,7 @@ def _join(text: Text, position: int, comment: str) -> tuple[LogicalLine, int]:
         if not continued:
             break
     joined = "".join(parts)
-    opened = markers(joined) if _may_have_heredocs(joined) else []
+    opened = markers(joined) if "<<" in joined and _may_have_heredocs(joined) else []
     span = Span(first + 1, last + 1)
     heredocs: tuple[Heredoc, ...] = ()
     if opened:
