@@ -61,7 +61,7 @@ def found(text: str, arguments: Mapping[str, str] = NOTHING, *, ignored: str | N
         ("UndefinedVar", "FROM x\nCOPY '$a' \\$b c", []),
         ("UndefinedVar", "FROM x\nCOPY <<E /\n$a '$b'\nE", [2, 2]),
         ("UndefinedVar", "FROM x\nCOPY <<'E' /\n$a\nE", []),
-        ("UndefinedVar", "FROM x\nCOPY --chown=$u --from=a b c", [2]),
+        ("UndefinedVar", "FROM x\nCOPY --chown=$u --exclude=x b c", [2]),
         ("UndefinedVar", "FROM x\nCOPY ${a b", []),
         ("MultipleInstructionsDisallowed", 'FROM x\nCMD ["a"]\nRUN b\nCMD ["c"]', [2]),
         ("MultipleInstructionsDisallowed", "FROM x\nHEALTHCHECK NONE\nHEALTHCHECK CMD a\nHEALTHCHECK CMD b", [2, 3]),

@@ -237,6 +237,7 @@ def test_triggers_are_kept_with_their_heredocs() -> None:
         ("FROM x\nCOPY a", 2, "at least one source", None),
         ("FROM x\nCOPY a <<E\nE", 2, "cannot be the destination", None),
         ('FROM x\nCOPY ["a", 1]', 2, "strings only", None),
+        ("FROM x\nCOPY --from=a:$V b c", 2, "--from cannot contain variables", "AS name"),
         ("FROM x\nCOPY --form=a b c", 2, "no flag --form", "--from"),
         ("FROM x\nCOPY --unpack a b", 2, "no flag --unpack", None),
         ("FROM x\nCOPY --link=maybe a b", 2, "true or false", None),
@@ -298,6 +299,13 @@ def test_errors_show_the_lines_around() -> None:
         "   6 |     RUN d",
         "   7 |     RUN e",
     ]
+
+
+def test_errors_do_not_show_everything() -> None:
+    with pytest.raises(DockerfileError) as caught:
+        parse(b"FROM x\nRNU " + b"a" * 1000 + b" \\\n b" * 100)
+    lines = caught.value.message.split("\n")
+    assert len(lines) == 22 and max(map(len, lines)) < 180
 
 
 @given(st.binary(max_size=200))

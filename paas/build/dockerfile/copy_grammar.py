@@ -26,13 +26,17 @@ def _words(line: Line) -> tuple[tuple[str, ...], str]:
 def copy(line: Line) -> ins.Copy:
     line.take_flags("from", "chown", "chmod", "parents", "link", repeatable=("exclude",))
     sources, destination = _words(line)
+    from_stage = line.flag("from")
+    if "$" in from_stage:
+        hint = "Give it a stage of its own, with the ARG before the first FROM: FROM image:$VERSION AS name"
+        raise line.error("--from cannot contain variables", hint)
     return ins.Copy(
         line.span,
         line.source,
         sources,
         destination,
         line.heredocs,
-        line.flag("from"),
+        from_stage,
         line.flag("chown"),
         line.flag("chmod"),
         line.flags("exclude"),

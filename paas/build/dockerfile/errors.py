@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from paas.errors import BuildFailed
 
 _AROUND = 2
+_MOST = 20
+_WIDEST = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,14 @@ class DockerfileError(BuildFailed):
 
 
 def excerpt(lines: Sequence[str], span: Span) -> str:
-    """The lines of a span, and two before and after, numbered."""
-    shown = []
+    """The lines of a span, and two before and after, numbered; of a long span only its beginning."""
+    shown = list[str]()
     for number in range(max(1, span.first - _AROUND), min(len(lines), span.last + _AROUND) + 1):
+        if len(shown) == _MOST:
+            shown.append("     | ...")
+            break
         mark = ">>>" if span.first <= number <= span.last else "   "
-        shown.append(f"{number:4d} | {mark} {lines[number - 1]}".rstrip())
+        line = lines[number - 1]
+        line = line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"
+        shown.append(f"{number:4d} | {mark} {line}".rstrip())
     return "\n".join(shown)

@@ -86,7 +86,8 @@ def _pairs(line: Line, text: str) -> dict[str, str]:
 def _value(line: Line, key: str, value: str) -> str:
     if key == "from" and re.search(r"\$.", value):
         raise line.error(
-            "the from of a mount cannot contain variables", f"Give it a stage of its own: FROM {value} AS name"
+            "the from of a mount cannot contain variables",
+            "Give it a stage of its own, with the ARG before the first FROM: FROM image:$VERSION AS name",
         )
     if "$" in value and key != "readwrite":
         return value

@@ -103,7 +103,7 @@ def _expanded_words(instruction: ins.Instruction) -> Iterator[tuple[str, bool]]:
     match instruction:
         case ins.Copy():
             words = (*instruction.sources, instruction.destination, instruction.chown, instruction.chmod)
-            yield from ((word, False) for word in (*words, instruction.from_stage, *instruction.exclude))
+            yield from ((word, False) for word in (*words, *instruction.exclude))
             yield from ((document.content, True) for document in instruction.heredocs if document.expand)
         case ins.Pairs():
             yield from ((word, False) for pair in instruction.pairs for word in pair)
