@@ -81,6 +81,7 @@ def found(text: str, arguments: Mapping[str, str] = NOTHING, *, ignored: str | N
         ("InvalidDefaultArgInFrom", "ARG VERSION\nFROM x:$VERSION", [2]),
         ("InvalidDefaultArgInFrom", "ARG IMAGE\nFROM $IMAGE", [2]),
         ("InvalidDefaultArgInFrom", 'ARG SFX="box:"\nFROM busy${SFX}', [2]),
+        ("InvalidDefaultArgInFrom", "ARG IMAGE\nFROM ${IMAGE:?which}", []),
         ("InvalidDefaultArgInFrom", "ARG V=1 W=$V.2\nFROM x:$W\nFROM x${Y}\nFROM scratch", []),
         ("FromPlatformFlagConstDisallowed", "FROM --platform=linux/amd64 x", [1]),
         ("FromPlatformFlagConstDisallowed", "FROM --platform=arm64 x AS base", [1]),

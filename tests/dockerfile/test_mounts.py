@@ -75,6 +75,8 @@ def test_mounts(text: str, found: dict[str, str]) -> None:
         ("type=bind", "needs a target", "target="),
         ("type=cache", "needs a target", "target="),
         ("type=tmpfs,target=", "needs a target", None),
+        ("type=tmpfs,target=/", "whole image", None),
+        ("target=/a/..", "whole image", None),
         ("type=secret", "needs an id or a target", "id="),
         ("type=secret,id=a,source=b", "not both", None),
         ("target=/a,id=b", "type bind has no key id", "source"),

@@ -34,11 +34,19 @@ def of_froms(dockerfile: Dockerfile, arguments: Mapping[str, str]) -> Iterator[F
             for name in sorted(expanded(dockerfile, word, values).missing - declared):
                 message = f"FROM argument '{name}' is not declared{meant(name, declared)}"
                 yield "UndefinedArgInFrom", base.span, message
-        if not is_reference(expanded(dockerfile, base.image, defaults).text):
+        if not _may_be_image(dockerfile, base.image, defaults):
             message = f"Default value for ARG {base.image} results in empty or invalid base image name"
             yield "InvalidDefaultArgInFrom", base.span, message
         if base.platform:
             yield from _platform(dockerfile, stage, values)
+
+
+def _may_be_image(dockerfile: Dockerfile, word: str, defaults: Mapping[str, str]) -> bool:
+    """A word that cannot be expanded, such as `${X:?}`, demands a value: then there is no default to be wrong."""
+    try:
+        return is_reference(analyse(word, defaults, dockerfile.text.escape).text)
+    except ExpansionError:
+        return True
 
 
 def _platform(dockerfile: Dockerfile, stage: ins.Stage, values: Mapping[str, str]) -> Iterator[Finding]:

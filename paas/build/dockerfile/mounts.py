@@ -7,6 +7,7 @@ variables, which the build expands; what can be checked before is checked here.
 from __future__ import annotations
 
 import csv
+import posixpath
 import re
 
 from paas.build.dockerfile.line import Line, did_you_mean
@@ -115,6 +116,8 @@ def _settle_readonly(line: Line, kind: str, found: dict[str, str]) -> None:
 def _check_whole(line: Line, kind: str, found: dict[str, str]) -> None:
     if kind in _NEED_TARGET and not found.get("target"):
         raise line.error(f"a mount of type {kind} needs a target", f"Example: --mount=type={kind},target=/path")
+    if posixpath.normpath("/" + found.get("target", "x")) in ("/", "//"):
+        raise line.error("a mount cannot cover the whole image", "Its target is a path below /.")
     if kind == "secret":
         if found.get("source") and found.get("id"):
             raise line.error("a secret has an id or a source, not both")
