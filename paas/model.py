@@ -89,13 +89,17 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Healthcheck:
-    """Dockerfile's HEALTHCHECK: `test` is ("NONE",), ("CMD", ...) or ("CMD-SHELL", text); durations in seconds."""
+    """Dockerfile's HEALTHCHECK: `test` is ("NONE",), ("CMD", ...) or ("CMD-SHELL", text); durations in seconds.
+
+    0 stands for what was not given: whoever runs the check has defaults.
+    """
 
     test: tuple[str, ...]
-    interval: float = 30.0
-    timeout: float = 30.0
+    interval: float = 0.0
+    timeout: float = 0.0
     start_period: float = 0.0
-    retries: int = 3
+    start_interval: float = 0.0
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)

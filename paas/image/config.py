@@ -28,15 +28,22 @@ def to_oci(config: ImageConfig) -> dict[str, Any]:
         "Shell": _list(config.shell),
         "OnBuild": list(config.onbuild),
         "Healthcheck": check
-        and {
-            "Test": list(check.test),
-            "Interval": round(check.interval * _NANO),
-            "Timeout": round(check.timeout * _NANO),
-            "StartPeriod": round(check.start_period * _NANO),
-            "Retries": check.retries,
-        },
+        and _given(
+            {
+                "Test": list(check.test),
+                "Interval": round(check.interval * _NANO),
+                "Timeout": round(check.timeout * _NANO),
+                "StartPeriod": round(check.start_period * _NANO),
+                "StartInterval": round(check.start_interval * _NANO),
+                "Retries": check.retries,
+            }
+        ),
     }
-    return {key: value for key, value in fields.items() if value not in ("", None, {}, [])}
+    return _given(fields)
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value not in ("", None, {}, [], 0)}
 
 
 def from_oci(fields: Mapping[str, Any], author: str = "") -> ImageConfig:
@@ -55,11 +62,12 @@ def from_oci(fields: Mapping[str, Any], author: str = "") -> ImageConfig:
         stop_signal=fields.get("StopSignal") or "",
         shell=_tuple(fields.get("Shell")),
         healthcheck=Healthcheck(
-            tuple(check.get("Test") or ()),
-            (check.get("Interval") or 0) / _NANO,
-            (check.get("Timeout") or 0) / _NANO,
-            (check.get("StartPeriod") or 0) / _NANO,
-            check.get("Retries") or 0,
+            test=tuple(check.get("Test") or ()),
+            interval=(check.get("Interval") or 0) / _NANO,
+            timeout=(check.get("Timeout") or 0) / _NANO,
+            start_period=(check.get("StartPeriod") or 0) / _NANO,
+            start_interval=(check.get("StartInterval") or 0) / _NANO,
+            retries=check.get("Retries") or 0,
         )
         if check
         else None,

@@ -16,7 +16,7 @@ FULL = ImageConfig(  # noqa: S604  SHELL of a Dockerfile
     volumes=("/data",),
     stop_signal="SIGQUIT",
     shell=("/bin/bash", "-c"),
-    healthcheck=Healthcheck(("CMD", "true"), 1.5, 0.25, 10.0, 5),
+    healthcheck=Healthcheck(("CMD", "true"), 1.5, 0.25, 10.0, 0.5, 5),
     onbuild=("RUN make",),
     author="somebody",
 )
@@ -46,6 +46,7 @@ def test_words_of_the_specification() -> None:
             "Interval": 1_500_000_000,
             "Timeout": 250_000_000,
             "StartPeriod": 10_000_000_000,
+            "StartInterval": 500_000_000,
             "Retries": 5,
         },
     }

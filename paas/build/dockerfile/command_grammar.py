@@ -76,12 +76,13 @@ def healthcheck(line: Line) -> ins.Healthcheck:
         raise line.error("--retries is a number from 0")
     check = Healthcheck(
         ("CMD-SHELL", rest) if words is None else ("CMD", *words),
-        interval=_duration(line, "interval") or 30.0,
-        timeout=_duration(line, "timeout") or 30.0,
+        interval=_duration(line, "interval"),
+        timeout=_duration(line, "timeout"),
         start_period=_duration(line, "start-period"),
-        retries=int(retries) or 3,
+        start_interval=_duration(line, "start-interval"),
+        retries=int(retries),
     )
-    return ins.Healthcheck(line.span, line.source, check, _duration(line, "start-interval"))
+    return ins.Healthcheck(line.span, line.source, check)
 
 
 def _duration(line: Line, name: str) -> float:

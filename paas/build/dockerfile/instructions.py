@@ -153,8 +153,6 @@ class Shell(Instruction):
 @dataclass(frozen=True, slots=True)
 class Healthcheck(Instruction):
     check: HealthcheckConfig
-    start_interval: float = 0.0
-    """Seconds between checks during the start period; 0 where it is not given."""
 
 
 @dataclass(frozen=True, slots=True)
