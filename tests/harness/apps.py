@@ -8,7 +8,9 @@ import tarfile
 from pathlib import Path
 
 _BUSYBOX = Path("/bin/busybox")
-_APPLETS = ("sh", "cat", "echo", "httpd", "id", "ls", "mkdir", "sleep", "touch", "wget")
+_APPLETS = tuple(
+    "sh cat chmod chown cut dd echo env find grep head httpd id ln ls mkdir mkfifo mknod mv readlink rm rmdir md5sum seq sleep sort stat touch tr wc wget".split()
+)
 
 
 @functools.cache
