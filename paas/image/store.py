@@ -76,6 +76,10 @@ class ImageStore:
     def layer_by_id(self, id: str) -> Layer | None:
         return images.layer_by_id(self._db, id)
 
+    def note_diff_id(self, layer: Layer, diff_id: str) -> None:
+        """Remember the digest of the layer's tar, unless one is known: what came from elsewhere keeps the one there."""
+        images.note_diff_id(self._db, layer.number, diff_id)
+
     def recover(self) -> list[Layer]:
         """At start: remove half-made layers; returns those that the database has and the disk has not."""
         return self._files.recover()

@@ -59,6 +59,11 @@ def youngest(db: Database, numbers: Sequence[int]) -> str:
     return str(row["created"] or "") if row else ""
 
 
+def note_diff_id(db: Database, number: int, diff_id: str) -> None:
+    """Nothing happens when the layer has one already."""
+    db.execute("UPDATE layers SET diff_id = ? WHERE number = ? AND diff_id IS NULL", (diff_id, number))
+
+
 def delete_layer(db: Database, number: int) -> None:
     db.execute("DELETE FROM layers WHERE number = ?", (number,))
 

@@ -1,0 +1,205 @@
+"""Images for other tools: an OCI image layout (image-layout.md), in a directory or as a tar.
+
+The tar is a docker-archive as well (it has the manifest.json of `docker save`), so that `docker load`, `podman load`
+and everything that reads OCI layouts take the same file. The same image always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from paas.errors import SystemFailure
+from paas.image.config import to_oci
+from paas.image.store import ImageStore
+from paas.image.tarring import end, header, padding, write_tar
+from paas.model import Image, Layer
+
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+_REFERENCE = "org.opencontainers.image.ref.name"
+_CHUNK = 1 << 20
+_SPOOL = "/var/tmp"
+"""Where a layer lies until its digest is known. /tmp may be memory."""
+
+
+def write_layout(store: ImageStore, image: Image, directory: Path, references: Sequence[str] = ()) -> str:
+    """Write the image to an empty directory, under these names; returns its manifest's digest. Raises SystemFailure."""
+    try:
+        return _write(store, image, _Directory(directory), references)
+    except OSError as error:
+        raise SystemFailure(f"The image cannot be written to {directory}: {error.strerror}") from error
+
+
+def write_archive(store: ImageStore, image: Image, stream: IO[bytes], references: Sequence[str] = ()) -> str:
+    """Write the image as a tar; returns its manifest's digest. Raises SystemFailure, BrokenPipeError.
+
+    Needs room on disk for the largest layer, compressed.
+    """
+    archive = _Archive(stream)
+    try:
+        digest = _write(store, image, archive, references)
+        stream.write(end())
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SystemFailure(f"The image cannot be written: {error.strerror}") from error
+    return digest
+
+
+class _Target(Protocol):
+    """What an image is written to: files with relative names."""
+
+    def put(self, name: str, data: bytes) -> None: ...
+
+    def pour(self, fill: Callable[[IO[bytes]], str]) -> None:
+        """A file that `fill` writes, and then says the name of."""
+
+
+class _Directory:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        (root / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+
+    def put(self, name: str, data: bytes) -> None:
+        (self._root / name).write_bytes(data)
+
+    def pour(self, fill: Callable[[IO[bytes]], str]) -> None:
+        temporary = self._root / ".layer"
+        try:
+            with temporary.open("wb") as file:
+                name = fill(file)
+            temporary.rename(self._root / name)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class _Archive:
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._names: set[str] = set()
+
+    def put(self, name: str, data: bytes) -> None:
+        if self._is_new(name):
+            self._stream.write(header(name, len(data)) + data + padding(len(data)))
+
+    def pour(self, fill: Callable[[IO[bytes]], str]) -> None:
+        with tempfile.TemporaryFile(dir=_SPOOL) as file:
+            name = fill(file)
+            size = file.tell()
+            if self._is_new(name):
+                file.seek(0)
+                self._stream.write(header(name, size))
+                shutil.copyfileobj(file, self._stream, _CHUNK)
+                self._stream.write(padding(size))
+
+    def _is_new(self, name: str) -> bool:
+        """Two layers may have the same content; a name twice would confuse readers."""
+        new = name not in self._names
+        self._names.add(name)
+        return new
+
+
+@dataclass(frozen=True, slots=True)
+class _Blob:
+    """An OCI content descriptor (descriptor.md); `size` in bytes. `diff_id` is a layer's digest without gzip."""
+
+    media_type: str
+    digest: str
+    size: int
+    diff_id: str = ""
+
+    @property
+    def path(self) -> str:
+        return _path(self.digest)
+
+    @property
+    def descriptor(self) -> dict[str, Any]:
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+
+
+def _write(store: ImageStore, image: Image, target: _Target, references: Sequence[str]) -> str:
+    layers = [_put_layer(store, layer, target) for layer in image.layers]
+    config = _put_json(target, _CONFIG, config_json(image, [layer.diff_id for layer in layers]))
+    parts = {"config": config.descriptor, "layers": [layer.descriptor for layer in layers]}
+    manifest = _put_json(target, _MANIFEST, {"schemaVersion": 2, "mediaType": _MANIFEST, **parts})
+    names = [{**manifest.descriptor, "annotations": {_REFERENCE: name}} for name in references]
+    index = {"schemaVersion": 2, "manifests": names or [manifest.descriptor]}
+    target.put("index.json", _json(index))
+    target.put("oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+    if isinstance(target, _Archive):
+        paths = {"Config": config.path, "RepoTags": list(references), "Layers": [layer.path for layer in layers]}
+        target.put("manifest.json", _json([paths]))
+    return manifest.digest
+
+
+def config_json(image: Image, diff_ids: Sequence[str]) -> dict[str, Any]:
+    """The OCI image config (config.md), with Docker's Healthcheck, Shell and OnBuild.
+
+    A history that does not fit the layers is left out: readers refuse it, and it is optional.
+    """
+    fields: dict[str, Any] = {
+        "created": image.created,
+        "author": image.config.author,
+        "architecture": image.architecture,
+        "os": "linux",
+        "config": to_oci(image.config),
+        "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
+    }
+    if sum(not entry.empty_layer for entry in image.history) == len(image.layers):
+        past = [asdict(entry) for entry in image.history]
+        fields["history"] = [{key: value for key, value in entry.items() if value} for entry in past]
+    return {key: value for key, value in fields.items() if value != ""}
+
+
+def _put_layer(store: ImageStore, layer: Layer, target: _Target) -> _Blob:
+    plain, packed, size = hashlib.sha256(), hashlib.sha256(), 0
+
+    def fill(file: IO[bytes]) -> str:
+        nonlocal size
+        gzip = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)  # its header has no name and no time
+
+        def keep(data: bytes) -> None:
+            packed.update(data)
+            file.write(data)
+
+        def write(data: bytes) -> None:
+            plain.update(data)
+            keep(gzip.compress(data))
+
+        write_tar(store.layer_directory(layer.number), write)
+        keep(gzip.flush())
+        size = file.tell()
+        return _path(_digest(packed))
+
+    target.pour(fill)
+    diff_id = _digest(plain)
+    store.note_diff_id(layer, diff_id)
+    return _Blob(_LAYER, _digest(packed), size, diff_id)
+
+
+def _put_json(target: _Target, media_type: str, value: object) -> _Blob:
+    data = _json(value)
+    blob = _Blob(media_type, _digest(hashlib.sha256(data)), len(data))
+    target.put(blob.path, data)
+    return blob
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _digest(hashed: Any) -> str:
+    return f"sha256:{hashed.hexdigest()}"
+
+
+def _path(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/")
