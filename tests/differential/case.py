@@ -14,7 +14,6 @@
     --> PATH TARGET             a symlink
     --= PATH OTHER              a hard link to a file of the context
     --/ PATH [MODE]             a directory
-    --| PATH [MODE]             a fifo
     --@ PATH NAME               an archive, or other odd bytes, of `archives`
 
 A context with a file `Dockerfile.parent` has that built first, as `localhost/parent`. `%20` in a path is a space.
@@ -22,7 +21,7 @@ A context with a file `Dockerfile.parent` has that built first, as `localhost/pa
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +30,9 @@ from urllib.parse import unquote
 from tests.differential.archives import ARCHIVES
 
 _CASES = Path(__file__).with_name("cases")
-_MARKS = ("---", "-->", "--=", "--/", "--|", "--@")
-PARENT = "Dockerfile.parent"
+_MARKS = ("---", "-->", "--=", "--/", "--@")
+_PARENT_FILE = "Dockerfile.parent"
+BASE, PARENT = "localhost/base:latest", "localhost/parent:latest"
 
 
 @dataclass(slots=True)
@@ -79,10 +79,10 @@ class Case:
         return text.replace("\n", "\r\n") if self.crlf else text
 
     @property
-    def parent(self) -> str | None:
-        """The Dockerfile of `localhost/parent`."""
-        found = [thing.content.decode() for thing in self.things if thing.path == PARENT]
-        return found[0] if found else None
+    def builds(self) -> list[tuple[str, str]]:
+        """The Dockerfiles to build one after the other, each with the name that its image gets ('': none)."""
+        parents = [(thing.content.decode(), PARENT) for thing in self.things if thing.path == _PARENT_FILE]
+        return [*parents, (self.dockerfile, "")]
 
     @property
     def is_for_git(self) -> bool:
@@ -90,7 +90,9 @@ class Case:
         return all(thing.is_for_git for thing in self.things)
 
     def write(self, directory: Path, dockerfile: str) -> None:
-        """The context, in an empty directory, with this Dockerfile in it."""
+        """The context with this Dockerfile in it, in place of whatever is in the directory."""
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
         (directory / "Dockerfile").write_bytes(dockerfile.encode())
         for thing in self.things:
             path = directory / thing.path
@@ -104,8 +106,6 @@ class Case:
                     continue
                 case "--/":
                     path.mkdir()
-                case "--|":
-                    os.mkfifo(path)
                 case _:
                     path.write_bytes(thing.content)
             path.chmod(thing.mode)

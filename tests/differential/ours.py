@@ -98,18 +98,25 @@ class Ours:
             write_archive(self.store, image, file, [reference])
         return archive
 
-    def build(self, case: Case, context: Path, tag: str = "") -> dict[str, str]:
+    def build(self, case: Case) -> dict[str, str]:
         """The config and the files of what comes out, or the field FAILED."""
-        arguments = {name: value for name, value in case.arguments.items() if value is not None}
-        source = Source(AppName("differential"), self._repo, self._commit(context))
-        try:
-            with GitTree(source, None) as tree:
-                image = self._builder.build(tree, Discard(), lambda: False, arguments)
-        except (BuildFailed, InvalidInput) as error:
-            return {FAILED: error.message}
-        if tag:
-            self.store.tag(tag, image.id)
+        image = None
+        for dockerfile, tag in case.builds:
+            case.write(self.top / "context", dockerfile)
+            try:
+                image = self._build(case)
+            except (BuildFailed, InvalidInput) as error:
+                return {FAILED: error.message}
+            if tag:
+                self.store.tag(tag, image.id)
+        assert image is not None
         return self._seen(image)
+
+    def _build(self, case: Case) -> Image:
+        arguments = {name: value for name, value in case.arguments.items() if value is not None}
+        source = Source(AppName("differential"), self._repo, self._commit(self.top / "context"))
+        with GitTree(source, None) as tree:
+            return self._builder.build(tree, Discard(), lambda: False, arguments)
 
     def _seen(self, image: Image) -> dict[str, str]:
         with self._layering.root(image.layers) as root:

@@ -45,6 +45,7 @@ def files_of(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     names: dict[tuple[int, int], list[str]] = {}
     top = os.fspath(root)
+    found["/"] = _words(top, root.stat())
     for directory, folders, files in os.walk(top):
         folders.sort()
         for name in sorted([*folders, *files]):

@@ -2,55 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from tests.differential import ours as our_side
 from tests.differential.base import base_root
-from tests.differential.case import Case, cases
+from tests.differential.case import BASE, Case, cases
 from tests.differential.ours import Ours
 from tests.differential.seen import judge
 from tests.differential.theirs import Theirs
 from tests.harness.peers import Peers
 
-BASE, PARENT = "localhost/base:latest", "localhost/parent:latest"
-
 
 class Pair:
-    """Both builders, with the same base image."""
+    """Both builders, with the same base image. Peers, each with a store of its own, work ahead of the tests."""
 
-    def __init__(self, ours: Ours, theirs: Theirs) -> None:
+    def __init__(self, ours: Ours, peers: Sequence[Peers], cases: Sequence[Case]) -> None:
         self._ours = ours
-        self._theirs = theirs
-        self._beside = ThreadPoolExecutor(1)
-        theirs.load(ours.add(base_root(), BASE))
+        self._idle = SimpleQueue[Theirs]()
+        base = ours.add(base_root(), BASE)
+        for peer in peers:
+            theirs = Theirs(peer)
+            theirs.load(base)
+            self._idle.put(theirs)
+        self._ahead = ThreadPoolExecutor(len(peers))
+        self._there = {id(case): self._ahead.submit(self._build_there, case) for case in cases}
 
-    def build(self, case: Case, directory: Path) -> tuple[dict[str, str], dict[str, str]]:
+    def build(self, case: Case) -> tuple[dict[str, str], dict[str, str]]:
         """(what came out here, what came out there)."""
-        if case.parent is not None:
-            self._build(case, case.parent, directory / "parent", PARENT)
-        return self._build(case, case.dockerfile, directory / "context")
+        return self._ours.build(case), self._there[id(case)].result()
 
-    def _build(
-        self, case: Case, dockerfile: str, context: Path, tag: str = ""
-    ) -> tuple[dict[str, str], dict[str, str]]:
-        context.mkdir()
-        case.write(context, dockerfile)
-        there = self._beside.submit(self._theirs.build, case, context, tag)
+    def close(self) -> None:
+        self._ahead.shutdown(cancel_futures=True)
+
+    def _build_there(self, case: Case) -> dict[str, str]:
+        theirs = self._idle.get()
         try:
-            here = self._ours.build(case, context, tag)
+            return theirs.build(case)
         finally:
-            there.exception()  # its end, whatever happens here
-        return here, there.result()
+            self._idle.put(theirs)
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
-    with Ours() as ours, Peers() as peers:
-        yield Pair(ours, Theirs(peers))
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """Builds, there, the cases that are to run."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
+    found = [item.callspec.params.get("case") for item in items]
+    wanted = [case for case in found if isinstance(case, Case) and not _why_not(case)]
+    with Ours() as ours, Peers() as one, Peers() as other:
+        made = Pair(ours, (one, other), wanted)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def _why_not(case: Case) -> str:
+    """Why a case has to wait."""
+    if not case.is_for_git and not our_side.TAKES_DIRECTORIES:
+        return "a git tree cannot hold this context"
+    if case.target and not our_side.TAKES_TARGETS:
+        return "there is no way yet to name the stage to build"
+    return ""
 
 
 def _parameters() -> list[object]:
@@ -65,12 +81,10 @@ def _parameters() -> list[object]:
 
 
 @pytest.mark.parametrize("case", _parameters())
-def test_the_same_comes_out(case: Case, pair: Pair, tmp_path: Path) -> None:
-    if not case.is_for_git and not our_side.TAKES_DIRECTORIES:
-        pytest.skip("a git tree cannot hold this context")
-    if case.target and not our_side.TAKES_TARGETS:
-        pytest.skip("there is no way yet to name the stage to build")
-    here, there = pair.build(case, tmp_path)
+def test_the_same_comes_out(case: Case, pair: Pair) -> None:
+    if why := _why_not(case):
+        pytest.skip(why)
+    here, there = pair.build(case)
     found = judge(case.fails, case.instead, here, there)
     assert not found, "\n".join(found)
 

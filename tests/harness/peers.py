@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ log_driver = "k8s-file"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "none"
+lock_type = "file"
 runtime = "crun"
 """
 
@@ -30,11 +32,11 @@ runtime = "crun"
 class Peers:
     """A context manager; the store is gone after the block. There is no network.
 
-    The store is in memory, because the tools sync it often.
+    The store is in memory where that can hold all attributes of files, because the tools sync it often.
     """
 
     def __init__(self) -> None:
-        self.top = Path(tempfile.mkdtemp(prefix="paas-peers-", dir="/dev/shm"))
+        self.top = Path(tempfile.mkdtemp(prefix="paas-peers-", dir=_place()))
         self.store = self.top / "store"
         storage = f'[storage]\ndriver = "overlay"\ngraphroot = "{self.store}"\nrunroot = "{self.top}/run"\n'
         (self.top / "storage.conf").write_text(storage)
@@ -60,3 +62,13 @@ class Peers:
             **(env or {}),
         }
         return run([*_SPACES, _SETUP, "sh", *argv], input=input, env=own, check=check)
+
+
+def _place() -> str:
+    """tmpfs knows `user.*` xattrs since Linux 6.6."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        try:
+            os.setxattr(file.name, "user.probe", b"")
+        except OSError:
+            return "/var/tmp"
+    return "/dev/shm"
