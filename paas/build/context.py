@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from paas.build import keys
 from paas.build.dockerfile.glob import compile_pattern, is_pattern
@@ -18,6 +19,19 @@ from paas.source.entry import Entry, Tree
 
 _HOPS = 40
 _IGNORE_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a source names: `path` is where, and what is there once symlinks are followed is the `entry`."""
+
+    entry: Entry
+    path: str
+
+    @property
+    def name(self) -> str:
+        """What a copy of it is called."""
+        return self.path.rpartition("/")[2]
 
 
 class Context:
@@ -49,8 +63,8 @@ class Context:
         newest = self.tree.time * 1_000_000_000
         return newest if entry.time is None else min(entry.time, newest)
 
-    def sources(self, source: SourcePattern, *, missing: bool = False) -> list[Entry]:
-        """The entries a COPY source names, symlinks followed inside the context.
+    def sources(self, source: SourcePattern, *, missing: bool = False) -> list[Found]:
+        """What a COPY source names, symlinks followed inside the context.
 
         Raises InvalidInput for what leads outside, is left out, or is not there (unless that may be `missing`).
         """
@@ -64,7 +78,9 @@ class Context:
             found = [entry] if entry is not None and (path == "" or not self.left_out(entry)) else []
         if not found and not missing:
             raise InvalidInput(f"{shown(source.text)} is not in {self.noun}", hint=self._why_missing(path))
-        return [self._followed(entry) for entry in found]
+        if not source.is_pattern and found:
+            return [Found(self._followed(found[0]), path)]
+        return [Found(self._followed(entry), entry.path) for entry in found]
 
     def find(self, path: str, *, ignored: bool = False) -> Entry | None:
         """What a path names, symlinks followed inside the context; what is left out only if `ignored` says so."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from paas.build.modes import Chmod
 from paas.errors import BuildFailed, InvalidInput
@@ -14,6 +16,7 @@ from paas.system.inroot import open_in_root
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CAPABILITIES = "security.capability"
+_HOPS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Attributes:
 
 
 def open_directory(root: int, path: str, attributes: Attributes) -> int:
-    """Open a directory below `root`, making it and missing parents (root:root 0755). Raises BuildFailed."""
+    """Open a directory below `root`, making it and missing parents: with the owner and time that copied files get, and
+    mode 0755. Raises BuildFailed."""
     try:
         return open_in_root(root, path or ".", _DIRECTORY)
     except FileNotFoundError:
@@ -42,7 +46,7 @@ def open_directory(root: int, path: str, attributes: Attributes) -> int:
     try:
         try:
             os.mkdir(name, 0o755, dir_fd=above)
-            _dress(name, above, attributes, 0o755, is_link=False)
+            _dress(name, above, replace(attributes, chmod=None), 0o755, is_link=False)
         except FileExistsError:
             pass  # a dangling symlink, or made meanwhile
         found = open_in_root(root, path, _DIRECTORY)
@@ -89,19 +93,38 @@ def put_fifo(directory: int, name: str, mode: int, attributes: Attributes) -> No
 
 
 def put_directory(directory: int, name: str, mode: int, attributes: Attributes) -> int:
-    """Make a directory, or take the one that is there, and open it. What it had keeps its mode and owner."""
+    """Make a directory, or take the one that is there, and open it; it gets the mode and owner in either case.
+
+    Raises BuildFailed where something else has its name.
+    """
     try:
         os.mkdir(name, 0o755, dir_fd=directory)
-        fresh = True
     except FileExistsError:
-        fresh = False
-    if not fresh and not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-        os.unlink(name, dir_fd=directory)
-        os.mkdir(name, 0o755, dir_fd=directory)
-        fresh = True
-    if fresh:
-        _dress(name, directory, attributes, mode, is_link=False)
+        if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+            raise BuildFailed(f"{name} is no directory in the image; a directory cannot replace it") from None
+    _dress(name, directory, attributes, mode, is_link=False)
     return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+
+
+def follow(root: int, path: str) -> str:
+    """Where a path leads when its last part is a symlink, perhaps one to nothing: a path below `root`."""
+    for _ in range(_HOPS):
+        folder, name = split(path)
+        try:
+            above = open_in_root(root, folder, os.O_PATH | os.O_DIRECTORY)
+        except OSError:
+            return path
+        try:
+            target = os.readlink(name, dir_fd=above)
+            here = Path(f"/proc/self/fd/{above}").readlink().relative_to(Path(f"/proc/self/fd/{root}").readlink())
+        except OSError:
+            return path
+        finally:
+            os.close(above)
+        path = posixpath.normpath(posixpath.join("/", str(here), target))
+        if path == "/":
+            return path
+    raise InvalidInput(f"{path} goes through too many symlinks")
 
 
 def touch_directory(directory: int, name: str, attributes: Attributes) -> None:

@@ -14,6 +14,7 @@ from paas.build.context import Context
 from paas.build.copying import (
     Attributes,
     Copier,
+    follow,
     is_directory,
     open_directory,
     put_directory,
@@ -92,18 +93,18 @@ class Destination:
 
     # -- from the context -----------------------------------------------------------------------------------------
 
-    def from_context(self, context: Context, entry: Entry, parents: str | None = None) -> None:
-        """Copy an entry; with `parents` (perhaps '') below these directories, itself included if it is one."""
+    def from_context(self, context: Context, entry: Entry, name: str, parents: str | None = None) -> None:
+        """Copy an entry as `name`; with `parents` (perhaps '') below these directories, together with itself."""
         if entry.kind != "dir":
-            if self._exclusion.covers(entry.path) or self._exclusion.covers(entry.name):
+            if self._exclusion.covers(entry.path) or self._exclusion.covers(name):
                 return
-            directory, final = self._place(entry.name, parents)
+            directory, final = self._place(name, parents)
             try:
                 self._entry(context, entry, directory, final, "")
             finally:
                 os.close(directory)
             return
-        directory = self._open(parents, entry.name if parents is not None and entry.path else "")
+        directory = self._open(parents, name if parents is not None else "")
         try:
             self._contents(context, entry, directory, "")
         finally:
@@ -230,7 +231,7 @@ class Destination:
         """The directory (a descriptor) and the name that a single source gets."""
         if self._as_directory or parents is not None:
             return self._open(parents), name
-        parent, final = split(self._target)
+        parent, final = split(follow(self._root, self._target))
         return open_directory(self._root, parent, self._attributes), final
 
 

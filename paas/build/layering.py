@@ -14,7 +14,7 @@ from paas.image.lease import Lease
 from paas.image.store import ImageStore
 from paas.model import Layer
 from paas.paths import Paths
-from paas.runtime.rootfs import mounted_plain
+from paas.runtime.rootfs import begin_upper, mounted_plain
 
 EMPTY = keys.digest("empty layer")
 """Id of the layer without content: a step that changed nothing is cached under it, and images leave it out."""
@@ -81,11 +81,19 @@ class Layering:
             with self.root([*below, *bringing], draft) as descriptor:
                 make(descriptor)
 
-        return self.add(key, identity, on_overlay, bringing)
+        return self.add(below, key, identity, on_overlay, bringing)
 
-    def add(self, key: str, identity: str, make: Callable[[LayerDraft], None], bringing: Sequence[Layer] = ()) -> Done:
+    def add(
+        self,
+        below: Sequence[Layer],
+        key: str,
+        identity: str,
+        make: Callable[[LayerDraft], None],
+        bringing: Sequence[Layer] = (),
+    ) -> Done:
         """A new layer of what `make` leaves in the draft's upper directory, kept and cached under `key`."""
         with self._store.draft() as draft:
+            begin_upper(draft.upper, self._paths.layers, [layer.number for layer in (*below, *bringing)])
             make(draft)
             empty = not any(draft.upper.iterdir())
             layers = self._store.cache_put(key, draft, EMPTY if empty else identity, self.lease, bringing)

@@ -24,8 +24,9 @@ from paas.build.steps.copy import copy
 from paas.build.steps.remote import Fetcher
 from paas.build.steps.run import Runner
 from paas.errors import BuildFailed, Cancelled, InvalidInput, NotFound
+from paas.image.passwd import resolve_user
 from paas.image.store import ImageStore
-from paas.model import HistoryEntry, ImageConfig, Layer
+from paas.model import DEFAULT_PATH, HistoryEntry, ImageConfig, Layer
 from paas.names import shown
 from paas.system.mounts import architecture
 
@@ -122,7 +123,7 @@ class StageBuild:
             done = self._shared.built[earlier].stage
             return done.config, done.layers, done.history
         if name == "scratch":
-            return ImageConfig(), (), ()
+            return ImageConfig(env={"PATH": DEFAULT_PATH}), (), ()
         try:
             image = self._shared.store.find(name)
         except (NotFound, InvalidInput) as error:
@@ -160,23 +161,24 @@ class StageBuild:
         return None
 
     def _workdir(self, instruction: ins.Workdir, stage: Stage) -> Done:
-        """WORKDIR makes the directory where it is missing."""
+        """WORKDIR makes the directory where it is missing; it belongs to the user of the stage."""
         layering, time = self._shared.layering, self._shared.context.time
         path = stage.absolute(stage.expand(instruction.value, instruction.span)).rstrip("/") or "/"
         stage.set(workdir=path)
-        key = keys.digest("workdir", stage.chain, path)
+        key = keys.digest("workdir", stage.chain, path, stage.config.user)
         known = layering.cached(key)
         if known is not None:
             return known
-        attributes = Attributes((0, 0), None, time * 1_000_000_000)
 
         def make(root: int) -> None:
             if not is_directory(root, path):
+                user = resolve_user(root, stage.config.user)
+                attributes = Attributes((user.uid, user.gid), None, time * 1_000_000_000)
                 os.close(open_directory(root, path, attributes))
 
         try:
             return layering.change(stage.layers, key, keys.digest(key, time), make)
-        except BuildFailed as error:
+        except (BuildFailed, InvalidInput) as error:
             raise stage.error(instruction.span, error.message, error.hint) from None
 
     def _finder(self, span: Span, stage: Stage) -> Callable[[str], Sequence[Layer]]:

@@ -21,7 +21,7 @@ class User:
     uid: int
     gid: int
     groups: tuple[int, ...]
-    """Supplementary groups."""
+    """Supplementary groups. The first is `gid`, so that dropping it (setgid) leaves its files as they were."""
     home: str
 
 
@@ -35,17 +35,28 @@ def resolve_user(root: Path | int, spec: str) -> User:
             os.close(descriptor)
 
 
+def resolve_owner(root: int, spec: str) -> tuple[int, int]:
+    """(user, group) of COPY's --chown: a number alone is both. Raises InvalidInput."""
+    user, _, group = spec.partition(":")
+    number = _number(user) if user else None
+    if number is not None and not group:
+        return number, number
+    found = _resolve(root, spec)
+    return found.uid, found.gid
+
+
 def _resolve(root: int, spec: str) -> User:
     name, colon, group = spec.partition(":")
     uid, gid, home, login = _user(root, name or "0")
     if colon and group:
-        return User(uid, _group(root, group), (), home)
-    groups = tuple(
+        gid = _group(root, group)
+        return User(uid, gid, (gid,), home)
+    groups = [
         int(fields[2])
         for fields in _lines(root, "etc/group", 4)
         if login and login in fields[3].split(",") and _id(fields[2]) is not None
-    )
-    return User(uid, gid, groups, home)
+    ]
+    return User(uid, gid, tuple(dict.fromkeys([gid, *groups])), home)
 
 
 def _user(root: int, name: str) -> tuple[int, int, str, str]:

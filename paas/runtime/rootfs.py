@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def mount_mapped(
         os.close(user)
         mounts.unmount(lower)  # overlayfs has clones of its own
         mounts.unmount(writable)
+
+
+def begin_upper(upper: Path, layers: Path, numbers: Sequence[int]) -> None:
+    """Give an upper directory the mode and owner that `/` has in these layers: its own would hide them."""
+    if numbers:
+        info = (layers / str(numbers[-1])).stat()
+        os.chown(upper, info.st_uid, info.st_gid)
+        upper.chmod(stat.S_IMODE(info.st_mode))
 
 
 @contextlib.contextmanager

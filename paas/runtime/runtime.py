@@ -15,7 +15,7 @@ from typing import Any
 
 from paas.errors import Conflict, NotFound, SystemFailure
 from paas.paths import Paths
-from paas.runtime import cgroups, conmon, oci
+from paas.runtime import cgroups, conmon, oci, rootfs
 from paas.runtime.bundle import Bundle
 from paas.runtime.exec import ExecSession, start_exec
 from paas.runtime.sandbox import Sandbox, SandboxPool
@@ -77,6 +77,7 @@ class Runtime:
         data = ensure_directory(home / "data", mode=0o711)
         for name in ("upper", "work"):
             ensure_directory(data / name)
+        rootfs.begin_upper(data / "upper", self._paths.layers, spec.layers)
         write_private(home / "spec.json", json.dumps(_without_secrets(spec)))
         bundle = self._bundle(spec.id)
         bundle.make(spec, sandbox, self._paths.layers, data, self._cgroup(spec.id), self._seccomp)

@@ -146,7 +146,8 @@ def test_add_from_an_address(build: Build, files: tuple[str, Path]) -> None:
     (place / "file.txt").write_text("fetched\n")
     os.utime(place / "file.txt", (1_600_000_000, 1_600_000_000))
     digest = hashlib.sha256(b"fetched\n").hexdigest()
-    text = f"FROM tiny:1\nADD --checksum=sha256:{digest} {address}/file.txt /got/\nRUN cat /got/file.txt; stat -c '%a %Y' /got/file.txt\n"
+    text = f"FROM tiny:1\nADD --checksum=sha256:{digest} {address}/file.txt /got/\n"
+    text += "RUN cat /got/file.txt; stat -c '%a %Y' /got/file.txt\n"
     done = build(text)
     assert "fetched\n600 1600000000\n" in done.text
     (place / "file.txt").write_text("changed\n")

@@ -7,11 +7,14 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from paas.build.builder import Builder
 from paas.build.layering import Layering
-from paas.build.steps.run import Runner
+from paas.build.options import BuildOptions
+from paas.build.progress import Progress
+from paas.build.steps.caches import CacheMounts
 from paas.errors import BuildFailed, InvalidInput
 from paas.image.archive import config_json, write_archive
 from paas.image.store import ImageStore
@@ -24,6 +27,7 @@ from paas.runtime import cgroups
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
 from paas.settings import Settings
+from paas.source.directory import DirectoryTree
 from paas.source.tree import GitTree
 from paas.state.database import Database
 from paas.system import mounts
@@ -32,10 +36,6 @@ from tests.differential.case import Case
 from tests.differential.seen import FAILED, config_of, files_of
 from tests.runtime.host import Links
 
-TAKES_DIRECTORIES = False
-"""Whether a context may be a plain directory, with empty directories, hard links and any modes."""
-TAKES_TARGETS = False
-"""Whether a stage other than the last can be built."""
 _CREATED = "2026-01-02T03:04:05Z"
 _GIT = {
     f"GIT_{role}_{key}": value
@@ -65,9 +65,9 @@ class Ours:
         runtime.prepare()
         self._pool = SandboxPool(self._settings, paths, Links())
         self._pool.start()
-        self._layering = Layering(self.store, paths)
-        runner = Runner(self._settings, self._layering, runtime, self._pool, "")
-        self._builder = Builder(self.store, self._layering, runner)
+        self._paths = paths
+        steps = runtime.steps(self._pool)
+        self._builder = Builder(self._settings, self.store, paths, steps, CacheMounts(paths.caches), "")
         self._repo = self.top / "repo.git"
         self._git("init", "--quiet", "--bare", str(self._repo))
 
@@ -114,12 +114,19 @@ class Ours:
 
     def _build(self, case: Case) -> Image:
         arguments = {name: value for name, value in case.arguments.items() if value is not None}
-        source = Source(AppName("differential"), self._repo, self._commit(self.top / "context"))
-        with GitTree(source, None) as tree:
-            return self._builder.build(tree, Discard(), lambda: False, arguments)
+        options = BuildOptions(target=case.target, arguments=arguments)
+        with self._tree(case) as tree, self.store.lease() as lease:
+            return self._builder.build(tree, options, Progress(Discard()), lease, lambda: False)
+
+    def _tree(self, case: Case) -> GitTree | DirectoryTree:
+        """A commit, or the directory itself where it has what git cannot hold."""
+        context = self.top / "context"
+        if case.is_for_git:
+            return GitTree(Source(AppName("differential"), self._repo, self._commit(context)), None)
+        return DirectoryTree(os.open(context, os.O_RDONLY | os.O_DIRECTORY), time=int(time.time()))
 
     def _seen(self, image: Image) -> dict[str, str]:
-        with self._layering.root(image.layers) as root:
+        with self.store.lease() as lease, Layering(self.store, self._paths, lease).root(image.layers) as root:
             files = files_of(Path(f"/proc/self/fd/{root}/."))
         return {**config_of(config_json(image, [])), **files}
 

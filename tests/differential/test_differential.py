@@ -8,7 +8,6 @@ from queue import SimpleQueue
 
 import pytest
 
-from tests.differential import ours as our_side
 from tests.differential.base import base_root
 from tests.differential.case import BASE, Case, cases
 from tests.differential.ours import Ours
@@ -51,22 +50,13 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     """Builds, there, the cases that are to run."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
     found = [item.callspec.params.get("case") for item in items]
-    wanted = [case for case in found if isinstance(case, Case) and not _why_not(case)]
+    wanted = [case for case in found if isinstance(case, Case)]
     with Ours() as ours, Peers() as one, Peers() as other:
         made = Pair(ours, (one, other), wanted)
         try:
             yield made
         finally:
             made.close()
-
-
-def _why_not(case: Case) -> str:
-    """Why a case has to wait."""
-    if not case.is_for_git and not our_side.TAKES_DIRECTORIES:
-        return "a git tree cannot hold this context"
-    if case.target and not our_side.TAKES_TARGETS:
-        return "there is no way yet to name the stage to build"
-    return ""
 
 
 def _parameters() -> list[object]:
@@ -82,8 +72,6 @@ def _parameters() -> list[object]:
 
 @pytest.mark.parametrize("case", _parameters())
 def test_the_same_comes_out(case: Case, pair: Pair) -> None:
-    if why := _why_not(case):
-        pytest.skip(why)
     here, there = pair.build(case)
     found = judge(case.fails, case.instead, here, there)
     assert not found, "\n".join(found)

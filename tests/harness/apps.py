@@ -9,7 +9,12 @@ from pathlib import Path
 
 _BUSYBOX = Path("/bin/busybox")
 _APPLETS = tuple(
-    "sh cat chmod chown cut dd echo env find grep head httpd id ln ls mkdir mkfifo mknod mv readlink rm rmdir md5sum seq sleep sort stat touch tr wc wget".split()
+    word
+    for line in (
+        "sh cat chmod chown cut dd echo env find grep head httpd id ln ls md5sum mkdir mkfifo mknod mv readlink rm",
+        "rmdir seq sleep sort stat touch tr wc wget",
+    )
+    for word in line.split()
 )
 
 

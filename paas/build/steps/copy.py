@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from paas.build import delta, keys
-from paas.build.context import Context, fixed_start
+from paas.build.context import Context, Found, fixed_start
 from paas.build.copying import Attributes
 from paas.build.destination import Destination
 from paas.build.dockerfile import instructions as ins
@@ -20,7 +20,7 @@ from paas.build.selection import Exclusion, SourcePattern
 from paas.build.stage import Stage
 from paas.build.steps.remote import Fetched, Fetcher, is_remote
 from paas.errors import BuildFailed, InvalidInput
-from paas.image.passwd import resolve_user
+from paas.image.passwd import resolve_owner
 from paas.model import Layer
 from paas.names import shown
 from paas.source.entry import Entry
@@ -51,8 +51,7 @@ class _Request:
 
     def attributes(self, root: int, time: int | None) -> Attributes:
         if self.owner:
-            user = resolve_user(root, self.owner)
-            owner: tuple[int, int] | None = (user.uid, user.gid)
+            owner: tuple[int, int] | None = resolve_owner(root, self.owner)
         else:
             owner = None if time is None else (0, 0)
         return Attributes(owner, parse_mode(self.chmod), time)
@@ -125,8 +124,8 @@ def part_of_context(path: str, context: Context, layering: Layering) -> tuple[Se
     """A file or directory of the context as layers of its own, and its path in them. Raises InvalidInput."""
     source = SourcePattern(path, path, "")
     request = _Request((), [source], [], [], "/", "/", "", "", (), False, False)
-    entry = context.sources(source)[0]
-    return _from_context(request, context, layering).layers, "" if entry.kind == "dir" else entry.name
+    only = context.sources(source)[0]
+    return _from_context(request, context, layering).layers, "" if only.entry.kind == "dir" else only.name
 
 
 def refuse_several(request: _Request, count: int) -> None:
@@ -156,9 +155,9 @@ def _from_layers(request: _Request, below: Sequence[Layer], layering: Layering) 
 
 
 def _from_context(request: _Request, context: Context, layering: Layering) -> Done:
-    found = [(entry, source) for source in request.sources for entry in _entries(request, context, source)]
+    found = [(one, source) for source in request.sources for one in _found(request, context, source)]
     refuse_several(request, len(found) + len(request.texts) + len(request.fetched))
-    inputs = [[entry.path if request.parents else entry.name, context.key(entry)] for entry, _ in found]
+    inputs = [[one.path if request.parents else one.name, context.key(one.entry)] for one, _ in found]
     remote = [one.key for one in request.fetched]
     key = keys.digest("copy", request.shape, inputs, request.texts, remote)
     known = layering.cached(key)
@@ -177,12 +176,13 @@ def _from_context(request: _Request, context: Context, layering: Layering) -> Do
         into = Destination(root, request.target, attributes, Exclusion(request.exclude))
         for name, text in request.texts:
             into.text(name, text)
-        for one in request.fetched:
-            one.put(into, unpack=bool(request.unpack))
-        for entry, source in found:
-            if request.unpack is not False and entry.kind == "file" and into.archive_entry(context, entry):
+        for other in request.fetched:
+            other.put(into, unpack=bool(request.unpack))
+        for one, source in found:
+            if request.unpack is not False and one.entry.kind == "file" and into.archive_entry(context, one.entry):
                 continue
-            into.from_context(context, entry, source.kept_parents(entry.path) if request.parents else None)
+            parents = source.kept_parents(one.path) if request.parents else None
+            into.from_context(context, one.entry, one.name, parents)
         count = into.count
 
     done = layering.change(request.below, key, keys.digest(key, context.time), make)
@@ -191,14 +191,14 @@ def _from_context(request: _Request, context: Context, layering: Layering) -> Do
     return done
 
 
-def _entries(request: _Request, context: Context, source: SourcePattern) -> list[Entry]:
+def _found(request: _Request, context: Context, source: SourcePattern) -> list[Found]:
     return context.sources(source, missing=request.parents and source.is_pattern)
 
 
-def _is_whole_directory(request: _Request, found: list[tuple[Entry, SourcePattern]]) -> Entry | None:
+def _is_whole_directory(request: _Request, found: list[tuple[Found, SourcePattern]]) -> Entry | None:
     """The directory, where this copies nothing but one."""
     only = len(found) == 1 and not request.texts and not request.fetched and not request.parents
-    return found[0][0] if only and not request.exclude and found[0][0].kind == "dir" else None
+    return found[0][0].entry if only and not request.exclude and found[0][0].entry.kind == "dir" else None
 
 
 def _shape(request: _Request, context: Context) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from paas.build import keys
 from paas.build.dockerfile import instructions as ins
 from paas.build.layering import Done, Layering
-from paas.build.options import BuildOptions
+from paas.build.options import PROXIES, BuildOptions
 from paas.build.stage import Stage
 from paas.build.steps.mounts import From, Mounted, StepMounts
 from paas.errors import Cancelled, Conflict, InvalidInput
@@ -145,13 +145,15 @@ class Runner:
                 self._judge(self._step(spec, draft, mounted, output))
 
         # What a command leaves behind cannot be told from its inputs: every run has an identity of its own.
-        done = self._layering.add(key, keys.digest(key, id), make)
+        done = self._layering.add(stage.layers, key, keys.digest(key, id), make)
         self._limits.disk.add(sum(layer.size for layer in done.layers))
         return done
 
     def _ambient(self) -> dict[str, str]:
         """What the machine adds to a step's variables: the Dockerfile's own win, and no image has it."""
+        given = self._options.arguments
         found = dict(self._options.proxies)
+        found |= {name: given[name] for proxy in PROXIES for name in (proxy, proxy.lower()) if name in given}
         if self._options.trust_host_ca:
             found |= dict.fromkeys(_CA_VARIABLES, _CA_FILE)
         return found
