@@ -141,11 +141,7 @@ def _parse(options: list[str]) -> _Flags:
     secrets: dict[str, str] = {}
     target, no_cache = "", False
     for option in options:
-        try:
-            words = shlex.split(option)
-        except ValueError:
-            raise InvalidInput("The option has a quote that is not closed") from None
-        name, value = _flag(words)
+        name, value = _flag(_words(option))
         match name:
             case "--build-arg":
                 key, equals, text = value.partition("=")
@@ -163,6 +159,16 @@ def _parse(options: list[str]) -> _Flags:
                     hint="Known: --build-arg NAME[=VALUE], --secret id=ID,env=CONFIGVAR, --target STAGE, --no-cache",
                 )
     return _Flags(arguments, secrets, target, no_cache)
+
+
+def _words(option: str) -> list[str]:
+    """As a shell splits it; but all that follows `--flag=` is one value, quoted or not."""
+    try:
+        words = shlex.split(option)
+    except ValueError:
+        raise InvalidInput("The option has a quote that is not closed") from None
+    flag, equals, value = option.strip().partition("=")
+    return [flag, value] if len(words) > 1 and equals and " " not in flag else words
 
 
 def _flag(words: list[str]) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from paas.apps.build_settings import declared
 from paas.commands.catalog import command
 from paas.commands.context import Context
@@ -91,7 +93,7 @@ def add_option(ctx: Context, app: str, phase: str, option: list[str]) -> None:
     """
     found = ctx.app(app)
     _build_phase(phase)
-    added = ctx.platform.build_settings.add(found, " ".join(option))
+    added = ctx.platform.build_settings.add(found, _text(option))
     people.record(ctx.platform.db, ctx.who, found.name, "docker-options:add", _nameless(option))
     ctx.out.heading("Added to the build phase" if added else "It is there already")
 
@@ -107,7 +109,7 @@ def remove_option(ctx: Context, app: str, phase: str, option: list[str]) -> None
     """Take an option away, written as it was added."""
     found = ctx.app(app)
     _build_phase(phase)
-    ctx.platform.build_settings.remove(found, " ".join(option))
+    ctx.platform.build_settings.remove(found, _text(option))
     people.record(ctx.platform.db, ctx.who, found.name, "docker-options:remove", _nameless(option))
     ctx.out.heading("Removed from the build phase")
 
@@ -132,6 +134,11 @@ def report_options(ctx: Context, app: str | None, format: str | None) -> None:
     show(
         ctx, "docker options", [(each.name, {"docker-options-build": " ".join(listed(each))}) for each in found], format
     )
+
+
+def _text(option: list[str]) -> str:
+    """One word is an option as it was typed, perhaps with a space in it; several are quoted where they have to be."""
+    return option[0] if len(option) == 1 else shlex.join(option)
 
 
 def _build_phase(phase: str) -> None:

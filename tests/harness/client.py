@@ -81,12 +81,18 @@ class Repository:
         path.mkdir(parents=True)
         self.git("init", "--quiet", "--initial-branch=master")
 
-    def git(self, *words: str, check: bool = True, timeout: float = 60.0) -> Completed:
-        environment = {**_GIT, "GIT_SSH_COMMAND": shlex.join(self._client.ssh_argv), "HOME": str(self.path.parent)}
+    def git(self, *words: str, check: bool = True, timeout: float = 60.0, when: str = "") -> Completed:
+        dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when} if when else {}
+        environment = {
+            **_GIT,
+            **dates,
+            "GIT_SSH_COMMAND": shlex.join(self._client.ssh_argv),
+            "HOME": str(self.path.parent),
+        }
         return run(["git", *words], cwd=self.path, env=environment, check=check, timeout=timeout)
 
-    def commit(self, files: Files, message: str = "Change") -> str:
-        """Write files (a script, `#!`, becomes executable), commit everything, return the commit's id."""
+    def commit(self, files: Files, message: str = "Change", when: str = "") -> str:
+        """Write files (a script, `#!`, becomes executable), commit everything (at a time), return the commit's id."""
         for name, content in files.items():
             file = self.path / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +100,7 @@ class Repository:
             file.write_bytes(data)
             file.chmod(0o755 if data.startswith(b"#!") else 0o644)
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        self.git("commit", "--quiet", "--allow-empty", "--message", message, when=when)
         return self.head
 
     @property
