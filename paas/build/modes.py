@@ -12,9 +12,11 @@ Chmod = Callable[[int, bool], int]
 
 _OCTAL = re.compile(r"0?[0-7]{1,4}")
 _CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)")
-_ACTION = re.compile(r"([-+=])([rwxXst]*|[ugo])")
+_ACTION = re.compile(r"([-+=])([ugo]|[rwxXst]*)")
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
+_AFFECTED = {"u": 0o4700, "g": 0o2070, "o": 0o1007}
 _BITS = {"r": 4, "w": 2, "x": 1}
+_SPECIAL = {"s": 0o6000, "t": 0o1000}
 
 
 def parse_mode(text: str) -> Chmod | None:
@@ -40,10 +42,10 @@ def parse_mode(text: str) -> Chmod | None:
 
 
 def _applied(mode: int, is_directory: bool, classes: str, operator: str, permissions: str) -> int:
-    given, whole = 0, 0
+    given, affected = 0, 0
     for name in classes:
         shift = _SHIFTS[name]
-        whole |= 0o7 << shift
+        affected |= _AFFECTED[name]
         if permissions in _SHIFTS:
             given |= ((mode >> _SHIFTS[permissions]) & 0o7) << shift
             continue
@@ -52,12 +54,11 @@ def _applied(mode: int, is_directory: bool, classes: str, operator: str, permiss
                 given |= _BITS[letter] << shift
             elif letter == "X" and (is_directory or mode & 0o111):
                 given |= 1 << shift
-            elif letter == "s" and name in "ug":
-                given |= 0o4000 if name == "u" else 0o2000
-            elif letter == "t":
-                given |= 0o1000
+            elif letter in _SPECIAL:
+                given |= _SPECIAL[letter]
+    given &= affected
     if operator == "+":
         return mode | given
     if operator == "-":
         return mode & ~given
-    return (mode & ~whole) | given
+    return (mode & ~affected) | given

@@ -46,6 +46,7 @@ class DirectoryTree:
         self._known: dict[str, _Known] = {}
         self._used: dict[str, _Known] = {}
         self._stats: dict[str, os.stat_result] = {}
+        self._listings: dict[str, list[Entry]] = {}
         self._fresh = False
         if memory is not None:
             info = os.fstat(descriptor)
@@ -89,7 +90,11 @@ class DirectoryTree:
             os.close(directory)
 
     def list(self, directory: Entry) -> list[Entry]:
-        """What is directly in a directory, sorted by name. Raises InvalidInput for one that cannot be read."""
+        """What is directly in a directory, sorted by name; looked up once. Raises InvalidInput for one that cannot be
+        read."""
+        known = self._listings.get(directory.path)
+        if known is not None:
+            return known
         if directory.path.count("/") > _DEEPEST:
             raise InvalidInput("The directories are nested too deeply")
         try:
@@ -106,7 +111,9 @@ class DirectoryTree:
                         found.append(entry)
         finally:
             os.close(opened)
-        return sorted(found, key=lambda entry: entry.path)
+        found.sort(key=lambda entry: entry.path)
+        self._listings[directory.path] = found
+        return found
 
     def walk(self, directory: Entry) -> Iterator[Entry]:
         levels = [iter(self.list(directory))]

@@ -52,7 +52,12 @@ class Peers:
         shutil.rmtree(self.top)
 
     def run(
-        self, *argv: str, input: bytes | None = None, env: Mapping[str, str] | None = None, check: bool = True
+        self,
+        *argv: str,
+        input: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+        timeout: float = 60.0,
     ) -> Completed:
         """Run a tool. Raises SystemFailure with its words when it fails, unless told not to."""
         own = {
@@ -61,7 +66,7 @@ class Peers:
             "TMPDIR": str(self.top / "tmp"),
             **(env or {}),
         }
-        return run([*_SPACES, _SETUP, "sh", *argv], input=input, env=own, check=check)
+        return run([*_SPACES, _SETUP, "sh", *argv], input=input, env=own, check=check, timeout=timeout)
 
 
 def _place() -> str:
