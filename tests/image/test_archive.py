@@ -30,7 +30,6 @@ from paas.state.database import Database
 from tests.harness.apps import busybox_root
 from tests.harness.peers import Peers
 
-CHECK = {"Interval": 30_000_000_000, "Timeout": 30_000_000_000, "StartPeriod": 0, "Retries": 3}
 CREATED = "2026-01-02T03:04:05Z"
 CAPABILITY = struct.pack("<IIIII", 0x02000000 | 1, 1 << 10, 0, 0, 0)
 """cap_net_bind_service, effective: linux/capability.h, vfs_cap_data revision 2."""
@@ -246,7 +245,7 @@ def test_layout(store: ImageStore, db: Database, tmp_path: Path) -> None:
     manifest = json.loads(blob(digest))
     config = json.loads(blob(manifest["config"]["digest"]))
     assert [config[key] for key in ("author", "os", "created")] == ["Ann", "linux", CREATED]
-    assert config["config"] == {"Cmd": ["x"], "Healthcheck": {"Test": ["NONE"], **CHECK}}
+    assert config["config"] == {"Cmd": ["x"], "Healthcheck": {"Test": ["NONE"]}}
     assert [entry.get("empty_layer", False) for entry in config["history"]] == [False, True, False]
     packed = [blob(entry["digest"]) for entry in manifest["layers"]]
     assert [len(data) for data in packed] == [entry["size"] for entry in manifest["layers"]]

@@ -37,18 +37,18 @@ def image(root: Path) -> Path:
 @pytest.mark.parametrize(
     ("spec", "user"),
     [
-        ("", User(0, 0, (), "/root")),
-        ("root", User(0, 0, (), "/root")),
-        ("www-data", User(33, 33, (4,), "/var/www")),
-        ("33", User(33, 33, (4,), "/var/www")),
-        ("app", User(1000, 1001, (4, 50), "/home/app")),
-        ("app:", User(1000, 1001, (4, 50), "/home/app")),
-        ("app:adm", User(1000, 4, (), "/home/app")),
-        ("app:77", User(1000, 77, (), "/home/app")),
-        ("4321", User(4321, 0, (), "/")),
-        ("4321:8", User(4321, 8, (), "/")),
-        (":adm", User(0, 4, (), "/root")),
-        ("homeless", User(1002, 1002, (), "/")),
+        ("", User(0, 0, (0,), "/root")),
+        ("root", User(0, 0, (0,), "/root")),
+        ("www-data", User(33, 33, (33, 4), "/var/www")),
+        ("33", User(33, 33, (33, 4), "/var/www")),
+        ("app", User(1000, 1001, (1001, 4, 50), "/home/app")),
+        ("app:", User(1000, 1001, (1001, 4, 50), "/home/app")),
+        ("app:adm", User(1000, 4, (4,), "/home/app")),
+        ("app:77", User(1000, 77, (77,), "/home/app")),
+        ("4321", User(4321, 0, (0,), "/")),
+        ("4321:8", User(4321, 8, (8,), "/")),
+        (":adm", User(0, 4, (4,), "/root")),
+        ("homeless", User(1002, 1002, (1002,), "/")),
     ],
 )
 def test_resolve(image: Path, spec: str, user: User) -> None:
@@ -64,8 +64,8 @@ def test_refused(image: Path, spec: str) -> None:
 
 
 def test_an_image_without_the_files(root: Path) -> None:
-    assert resolve_user(root, "") == User(0, 0, (), "/root")
-    assert resolve_user(root, "12:13") == User(12, 13, (), "/")
+    assert resolve_user(root, "") == User(0, 0, (0,), "/root")
+    assert resolve_user(root, "12:13") == User(12, 13, (13,), "/")
     with pytest.raises(InvalidInput, match="no user 'app'"):
         resolve_user(root, "app")
 
@@ -79,6 +79,6 @@ def test_the_hosts_own_files_are_not_read_through_a_symlink(root: Path) -> None:
 def test_an_image_whose_files_are_something_else(root: Path) -> None:
     (root / "etc/passwd").mkdir(parents=True)
     os.mkfifo(root / "etc/group")
-    assert resolve_user(root, "12") == User(12, 0, (), "/")
+    assert resolve_user(root, "12") == User(12, 0, (0,), "/")
     with pytest.raises(InvalidInput):
         resolve_user(root, "0:adm")
