@@ -13,11 +13,11 @@ from paas.build import arguments, checking
 from paas.build.context import Context
 from paas.build.dockerfile.expansion import ExpansionError, expand
 from paas.build.dockerfile.parser import Dockerfile, parse
-from paas.build.graph import run_stages
+from paas.build.graph import Graph
 from paas.build.layering import Layering
 from paas.build.options import BuildOptions
 from paas.build.outside import Outside
-from paas.build.plan import find_stage, needs
+from paas.build.plan import bases, find_stage
 from paas.build.progress import Progress, StageLog
 from paas.build.stagebuild import Built, Shared, StageBuild
 from paas.build.steps.caches import CacheMounts
@@ -92,7 +92,9 @@ class Builder:
             disk = DiskGuard(self._paths.layers, options.limits.disk)
             limits = Limits(options.limits.memory, options.limits.cpus or None, options.limits.pids, weight=_CPU_WEIGHT)
 
-            def build_stage(index: int, stopped: Callable[[], bool]) -> Built:
+            graph = Graph[Built](run.bases, cancelled)
+
+            def build_stage(index: int) -> Built:
                 log = run.logs[index]
                 try:
                     with self._steps.bench(limits) as bench:
@@ -101,16 +103,17 @@ class Builder:
                             layering,
                             mounts,
                             bench,
-                            StepLimits(deadline, disk, stopped),
+                            StepLimits(deadline, disk, graph.stopped),
                             self._resolv_conf,
                         )
-                        return StageBuild(run.shared(index, log, fetcher, stopped), runner).run()
+                        return StageBuild(run.shared(index, fetcher, graph), runner).run()
                 finally:
                     log.finish()
 
-            built = run.run(progress, build_stage, cancelled)
+            run.announce(progress)
+            graph.run(build_stage)
             self._store.settle(layering.used)
-            image = run.image(built, lease)
+            image = run.image(graph.results[run.target], lease)
         progress.total(image.id, time.monotonic() - started)
         return image
 
@@ -138,11 +141,10 @@ class _Build:
         self._layering = layering
         self._store = store
         self._globals = arguments.global_values(dockerfile, options.arguments)
-        self._target = self._find_target()
-        self._needs = needs(dockerfile, self._target, self._expand_quietly)
-        self._built: dict[int, Built] = {}
+        self.target = self._find_target()
+        self.bases = bases(dockerfile, self.target, self._expand_quietly)
         self.logs: dict[int, StageLog] = {}
-        sizes = {index: 1 + len(dockerfile.stages[index].instructions) for index in self._needs}
+        sizes = {index: 1 + len(dockerfile.stages[index].instructions) for index in self.bases}
         self._total = sum(sizes.values())
         self._first = {}
         number = 0
@@ -150,22 +152,11 @@ class _Build:
             self._first[index] = number
             number += size
 
-    def run(
-        self,
-        progress: Progress,
-        build: Callable[[int, Callable[[], bool]], Built],
-        cancelled: Callable[[], bool],
-    ) -> Built:
-        for index in self._needs:
+    def announce(self, progress: Progress) -> None:
+        for index in self.bases:
             self.logs[index] = progress.stage(self._dockerfile.stages[index].name or str(index))
 
-        def remembered(index: int, stopped: Callable[[], bool]) -> Built:
-            self._built[index] = build(index, stopped)
-            return self._built[index]
-
-        return run_stages(list(self._needs), self._needs, remembered, cancelled)[self._target]
-
-    def shared(self, index: int, log: StageLog, fetcher: Fetcher, stopped: Callable[[], bool]) -> Shared:
+    def shared(self, index: int, fetcher: Fetcher, graph: Graph[Built]) -> Shared:
         return Shared(
             dockerfile=self._dockerfile,
             declared=self._dockerfile.stages[index],
@@ -174,12 +165,13 @@ class _Build:
             layering=self._layering,
             store=self._store,
             fetcher=fetcher,
-            log=log,
+            log=self.logs[index],
             globals=self._globals,
-            built=self._built,
+            stages=self.bases,
+            result=graph.result,
             first_step=self._first[index] + 1,
             total_steps=self._total,
-            cancelled=stopped,
+            cancelled=graph.stopped,
         )
 
     def image(self, built: Built, lease: Lease) -> Image:

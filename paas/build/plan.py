@@ -18,27 +18,28 @@ def find_stage(dockerfile: Dockerfile, name: str, before: int) -> int | None:
     return int(name) if name.isascii() and name.isdigit() and int(name) < before else None
 
 
-def needs(dockerfile: Dockerfile, target: int, expand: Expand) -> dict[int, list[int]]:
-    """The target stage and those it depends on, in the file's order, each with the stages that it needs itself.
+def bases(dockerfile: Dockerfile, target: int, expand: Expand) -> dict[int, int | None]:
+    """The stages that a target needs, in the file's order, each with the stage that it is based on (None: an image).
 
     `expand` replaces variables in the name of a base image.
     """
-    found: dict[int, list[int]] = {}
+    found: dict[int, int | None] = {}
     queue = [target]
     while queue:
         index = queue.pop()
         if index in found:
             continue
         stage = dockerfile.stages[index]
-        others = {find_stage(dockerfile, name, index) for name in _references(stage, expand)}
-        found[index] = sorted(other for other in others if other is not None)
-        queue += found[index]
+        base = expand(stage.base.image)
+        found[index] = None if base.isdigit() else find_stage(dockerfile, base, index)
+        others = [found[index], *(find_stage(dockerfile, name, index) for name in _references(stage))]
+        queue += [other for other in others if other is not None]
     return dict(sorted(found.items()))
 
 
-def _references(stage: ins.Stage, expand: Expand) -> list[str]:
-    base = expand(stage.base.image)
-    names = [] if base.isdigit() else [base]
+def _references(stage: ins.Stage) -> list[str]:
+    """What the instructions of a stage copy from or mount."""
+    names = []
     for instruction in stage.instructions:
         if isinstance(instruction, ins.Copy) and instruction.from_stage:
             names.append(instruction.from_stage)

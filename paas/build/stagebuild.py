@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from paas.build import keys
@@ -52,8 +52,10 @@ class Shared:
     fetcher: Fetcher
     log: StageLog
     globals: Mapping[str, str]
-    built: Mapping[int, Built]
-    """The stages that are done; those that this one needs are."""
+    stages: Collection[int]
+    """Those that are built."""
+    result: Callable[[int], Built]
+    """What one of them came to, once it is done."""
     first_step: int
     total_steps: int
     cancelled: Callable[[], bool]
@@ -104,7 +106,7 @@ class StageBuild:
         """The arguments of the stage that this one is based on, and those that no stage has to declare."""
         given = self._shared.options.arguments
         earlier = self._earlier(name, declared)
-        known = self._shared.built[earlier].stage.arguments if earlier is not None else {}
+        known = self._shared.result(earlier).stage.arguments if earlier is not None else {}
         return {**known, **{key: given[key] for key in ("SOURCE_DATE_EPOCH",) if key in given}}
 
     def _earlier(self, name: str, declared: ins.Stage) -> int | None:
@@ -120,7 +122,7 @@ class StageBuild:
     def _base(self, name: str, declared: ins.Stage) -> tuple[ImageConfig, Sequence[Layer], Sequence[HistoryEntry]]:
         earlier = self._earlier(name, declared)
         if earlier is not None:
-            done = self._shared.built[earlier].stage
+            done = self._shared.result(earlier).stage
             return done.config, done.layers, done.history
         if name == "scratch":
             return ImageConfig(env={"PATH": DEFAULT_PATH}), (), ()
@@ -186,8 +188,8 @@ class StageBuild:
 
         def find(name: str) -> Sequence[Layer]:
             index = find_stage(self._dockerfile, name, before=self._shared.declared.index)
-            if index is not None and index in self._shared.built:
-                return self._shared.built[index].layers
+            if index is not None and index in self._shared.stages:
+                return self._shared.result(index).layers
             if name == "scratch":
                 return ()
             try:

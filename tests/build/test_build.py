@@ -120,6 +120,22 @@ def test_independent_stages_are_built_at_the_same_time_and_shown_one_after_the_o
     )
 
 
+def test_a_stage_waits_for_another_only_where_it_copies_from_it(build: Build) -> None:
+    wait = "for i in $(seq 100); do [ -e /c/flag ] && break; sleep 0.1; done; [ -e /c/flag ]"
+    text = (
+        f"FROM tiny:1 AS first\nRUN --mount=type=cache,id=late,target=/c {wait} && echo first >/made\n"
+        "FROM tiny:1\nRUN --mount=type=cache,id=late,target=/c touch /c/flag\n"
+        "COPY --from=first /made /made\nRUN --mount=from=first,source=/made,target=/again cat /made /again\n"
+    )
+    assert "first\nfirst\n" in build(text).text
+
+
+def test_of_several_stages_that_fail_the_error_of_one_is_told(build: Build) -> None:
+    text = "FROM tiny:1 AS a\nRUN sleep 30\nFROM tiny:1 AS b\nRUN echo no >&2; exit 7\n"
+    failed = build(f"{text}FROM scratch\nCOPY --from=a /x /\nCOPY --from=b /x /\n", check=False)
+    assert "status 7" in failed.error and "cancelled" not in failed.error
+
+
 def test_checks_warn_with_the_line_and_may_fail_the_build(build: Build) -> None:
     text = "FROM tiny:1 as base\nENV TOKEN=abc\n"
     warned = build(text)

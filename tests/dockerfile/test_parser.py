@@ -14,7 +14,7 @@ from paas.build.dockerfile.checks import check
 from paas.build.dockerfile.durations import seconds
 from paas.build.dockerfile.errors import DockerfileError
 from paas.build.dockerfile.parser import parse, parse_trigger
-from paas.build.plan import find_stage, needs
+from paas.build.plan import bases, find_stage
 from paas.errors import PaasError
 from paas.model import Healthcheck
 
@@ -35,14 +35,14 @@ def test_stages_and_what_stands_before_them() -> None:
 def test_the_last_stage_of_a_name_is_meant() -> None:
     parsed = parse(b"FROM a AS x\nFROM b AS X\nFROM x\n")
     assert (find_stage(parsed, "X", 2), find_stage(parsed, "x", 1)) == (1, 0)
-    assert needs(parsed, 2, str) == {1: [], 2: [1]}
+    assert bases(parsed, 2, str) == {1: None, 2: 1}
 
 
 def test_only_needed_stages_are_built() -> None:
     text = b"FROM a AS one\nFROM b AS two\nFROM one AS three\nCOPY --from=two /x /y\nFROM c\nCOPY --from=three / /\n"
     parsed = parse(text + b"FROM d AS unused\n")
-    assert needs(parsed, 3, str) == {0: [], 1: [], 2: [0, 1], 3: [2]}
-    assert needs(parsed, 4, str) == {4: []}
+    assert bases(parsed, 3, str) == {0: None, 1: None, 2: 0, 3: None}
+    assert bases(parsed, 4, str) == {4: None}
     assert (find_stage(parsed, "TWO", 3), find_stage(parsed, "1", 3), find_stage(parsed, "three", 2)) == (1, 1, None)
     assert (parsed.similar_stage("THRE"), parsed.similar_stage("zzz")) == ("Did you mean three?", None)
 
