@@ -80,7 +80,6 @@ class Builder:
                 Outside(
                     self._steps.sandboxes,
                     self._paths.scratch,
-                    self._settings.user,
                     self._resolv_conf,
                     options.proxies,
                     cancelled,

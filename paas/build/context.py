@@ -174,10 +174,11 @@ class Context:
 def outermost(entries: Sequence[Entry]) -> list[Entry]:
     """Those that do not lie in another of them."""
     directories = {entry.path for entry in entries if entry.kind == "dir"}
-    return [e for e in entries if not any(parent in directories for parent in _parents(e.path))]
+    return [e for e in entries if not any(parent in directories for parent in parents(e.path))]
 
 
-def _parents(path: str) -> Iterator[str]:
+def parents(path: str) -> Iterator[str]:
+    """The directories above a path, the nearest first."""
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path

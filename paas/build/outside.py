@@ -1,10 +1,9 @@
-"""Programs of the host that fetch something for a build: with the network of a container, and nobody's rights."""
+"""Programs of the host that fetch something for a build: with the network of a container, and no rights at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +11,6 @@ from types import TracebackType
 from paas.errors import BuildFailed, Cancelled
 from paas.runtime.sandbox import Sandbox, SandboxPool
 from paas.system import run as system
-from paas.system.accounts import account
 from paas.system.files import ensure_directory, remove_tree
 from paas.system.processes import gone_within
 
@@ -21,23 +19,21 @@ _NAMES = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
 
 
 class Outside:
-    """A context manager; `directory` is its own, writable for the unprivileged account. Made when first used.
+    """A context manager; `directory` is its own. Made when first used.
 
     An address in a Dockerfile may name anything. What a container may not reach (the host's own services, other
-    apps) is out of reach here as well.
+    apps) is out of reach here as well; and what runs has the id of a container's root, which owns nothing else.
     """
 
     def __init__(
         self,
         sandboxes: SandboxPool,
         scratch: Path,
-        user: str,
         resolv_conf: str,
         environment: Mapping[str, str],
         stopped: Callable[[], bool],
     ) -> None:
         self._sandboxes = sandboxes
-        self._user = user
         self._resolv_conf = resolv_conf
         self._environment = environment
         self._stopped = stopped
@@ -62,27 +58,32 @@ class Outside:
             ensure_directory(self._scratch.parent, mode=0o711)
             ensure_directory(self._scratch, mode=0o711)
             (self._scratch / "resolv.conf").write_text(self._resolv_conf)
-            ensure_directory(self._scratch / "work", mode=0o700, owner=account(self._user))
+            owner = self._taken().uid_base
+            ensure_directory(self._scratch / "work", mode=0o700, owner=(owner, owner))
         return self._scratch / "work"
+
+    def _taken(self) -> Sandbox:
+        if self._sandbox is None:
+            self._sandbox = self._sandboxes.take()
+        return self._sandbox
 
     def run(self, argv: Sequence[str], *, input: bytes = b"", env: Mapping[str, str], limit: int) -> bytes:
         """Run a program and return its output; a file it writes has at most `limit` bytes.
 
         Raises BuildFailed with its last words, Cancelled.
         """
-        directory = self.directory
-        if self._sandbox is None:
-            self._sandbox = self._sandboxes.take()
+        directory, sandbox = self.directory, self._taken()
         output, errors = (self._scratch / name for name in ("output", "errors"))
         given = self._scratch / "input"
         given.touch(0o600)
         given.write_bytes(input)
         command = [
-            *("nsenter", f"--net={self._sandbox.netns}", "--"),
+            *("nsenter", f"--net={sandbox.netns}", "--"),
             *("unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", _NAMES, "sh"),
             str(self._scratch / "resolv.conf"),
             *("prlimit", f"--fsize={limit}", "--"),
-            *("setpriv", f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups", "--no-new-privs", "--"),
+            *("setpriv", f"--reuid={sandbox.uid_base}", f"--regid={sandbox.uid_base}", "--clear-groups"),
+            *("--no-new-privs", "--bounding-set=-all", "--"),
             *argv,
         ]
         with given.open("rb") as stdin, output.open("wb") as stdout, errors.open("wb") as stderr:
@@ -108,8 +109,3 @@ class Outside:
             words = errors.read_text("utf-8", "replace").strip().splitlines()[-3:]
             raise BuildFailed("; ".join(words) or f"{argv[0]} ended with status {process.returncode}")
         return output.read_bytes()
-
-
-def free_space(directory: Path) -> int:
-    """Bytes that are left where a directory lies."""
-    return shutil.disk_usage(directory).free

@@ -129,7 +129,8 @@ class StageBuild:
         try:
             image = self._shared.store.find(name)
         except (NotFound, InvalidInput) as error:
-            raise self._dockerfile.error(declared.base.span, error.message, error.hint) from None
+            hint = self._dockerfile.similar_stage(name) or error.hint
+            raise self._dockerfile.error(declared.base.span, error.message, hint) from None
         self._shared.layering.lease.add(*image.layers)
         return image.config, image.layers, image.history
 
@@ -196,7 +197,8 @@ class StageBuild:
                 image = self._shared.store.find(name)
             except (NotFound, InvalidInput) as error:
                 later = find_stage(self._dockerfile, name, before=len(self._dockerfile.stages))
-                hint = f"Stage {shown(name)} stands further down; move it up." if later is not None else error.hint
+                below = f"Stage {shown(name)} stands further down; move it up." if later is not None else None
+                hint = below or self._dockerfile.similar_stage(name) or error.hint
                 raise stage.error(span, error.message, hint) from None
             self._shared.layering.lease.add(*image.layers)
             return image.layers

@@ -107,7 +107,7 @@ class Bundle:
     def _host_files(self, spec: ContainerSpec, sandbox: Sandbox) -> dict[str, Path]:
         texts = {
             "/etc/hostname": f"{spec.hostname}\n",
-            "/etc/hosts": _hosts(spec, sandbox),
+            "/etc/hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{sandbox.address}\t{spec.hostname}\n",
             "/etc/resolv.conf": spec.resolv_conf,
         }
         found = {}
@@ -144,11 +144,6 @@ def _read_only(spec: ContainerSpec) -> frozenset[str]:
             *spec.host_files,
         ]
     )
-
-
-def _hosts(spec: ContainerSpec, sandbox: Sandbox) -> str:
-    own = [("127.0.0.1", "localhost"), ("::1", "localhost ip6-localhost"), (str(sandbox.address), spec.hostname)]
-    return "".join(f"{address}\t{name}\n" for address, name in [*own, *((a, n) for n, a in spec.hosts.items())])
 
 
 def _make_target(root: int, target: str, directory: bool, owner: int) -> list[str]:

@@ -70,8 +70,6 @@ class ContainerSpec:
     resolv_conf: str = ""
     network: Literal["own", "none"] = "own"
     """`none`: a network namespace with nothing but its loopback."""
-    hosts: Mapping[str, str] = field(default_factory=dict)
-    """Further names in /etc/hosts, with their addresses."""
     layers_mounts: tuple[LayersMount, ...] = ()
     memory_mounts: tuple[MemoryMount, ...] = ()
     secret_files: tuple[SecretFile, ...] = field(default=(), repr=False)

@@ -158,6 +158,7 @@ def test_checks_warn_with_the_line_and_may_fail_the_build(build: Build) -> None:
         ("FROM tiny:1\nRUN --mount=type=bind,source=nope,target=/x true\n", (), "nope is not in the build context"),
         ("FROM tiny:1\nRUN --mount=type=bind,from=nope,target=/x true\n", (), "no image nope"),
         ("FROM tiny:1\nCOPY --from=later /a /b\nFROM tiny:1 AS later\n", ("--target", "0"), "stands further down"),
+        ("FROM tiny:1 AS build\nFROM tiny:1\nCOPY --from=biuld /a /b\n", (), "Did you mean build?"),
         ("FROM tiny:1\nCOPY --chmod=9 a /a\n", (), "--chmod=9 is not a mode"),
         ("FROM tiny:1\nCOPY --chown=ghost a /a\n", (), "no user ghost"),
         ("FROM tiny:1\nCOPY a b /c\n", (), "must end with '/'"),

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from paas.build import delta, keys
-from paas.build.context import Context, Found, fixed_start
+from paas.build.context import Context, Found, fixed_start, parents
 from paas.build.copying import Attributes
 from paas.build.destination import Destination
 from paas.build.dockerfile import instructions as ins
@@ -181,8 +181,8 @@ def _from_context(request: _Request, context: Context, layering: Layering) -> Do
         for one, source in found:
             if request.unpack is not False and one.entry.kind == "file" and into.archive_entry(context, one.entry):
                 continue
-            parents = source.kept_parents(one.path) if request.parents else None
-            into.from_context(context, one.entry, one.name, parents)
+            kept = source.kept_parents(one.path) if request.parents else None
+            into.from_context(context, one.entry, one.name, kept)
         count = into.count
 
     done = layering.change(request.below, key, keys.digest(key, context.time), make)
@@ -254,15 +254,10 @@ def _matches(root: int, source: SourcePattern, *, missing: bool) -> list[str]:
     expression = compile_pattern(source.path)
     names = [name for name in _names_below(root, fixed_start(source.path)) if expression.fullmatch(name)]
     taken = set(names)
-    found = [name for name in names if not any(parent in taken for parent in _parents(name))]
+    found = [name for name in names if not any(parent in taken for parent in parents(name))]
     if not found and not missing:
         raise InvalidInput(f"{shown(source.text)} matches nothing there")
     return sorted(found)
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _names_below(root: int, start: str) -> list[str]:
