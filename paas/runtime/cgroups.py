@@ -153,12 +153,20 @@ class Group:
 
 def oom_kills(cgroup: str) -> int:
     """How often the kernel killed a process of this cgroup (path below the root) for want of memory."""
-    v2, v1 = ROOT / cgroup / "memory.events", ROOT / "memory" / cgroup / "memory.oom_control"
-    for file in (v2, v1):
+    return _counted("oom_kill", ROOT / cgroup / "memory.events", ROOT / "memory" / cgroup / "memory.oom_control")
+
+
+def refused_forks(cgroup: str) -> int:
+    """How often this cgroup (path below the root) was refused one more process."""
+    return _counted("max", ROOT / cgroup / "pids.events", ROOT / "pids" / cgroup / "pids.events")
+
+
+def _counted(name: str, *files: Path) -> int:
+    for file in files:
         with contextlib.suppress(OSError, ValueError):
             for line in file.read_text().splitlines():
                 key, _, value = line.partition(" ")
-                if key == "oom_kill":
+                if key == name:
                     return int(value)
     return 0
 

@@ -34,6 +34,8 @@ class Ended:
 
     exit_code: int
     oom: bool = False
+    crowded: bool = False
+    """Whether it was refused one more process."""
 
 
 class Steps:
@@ -95,7 +97,7 @@ class Bench:
                 spec, self._sandbox, steps.paths.layers, data, self._group.path, steps.profile, volatile=True
             )
             command = conmon.crun(steps.places, "run", "--bundle", str(bundle.directory), spec.id, cgroups=False)
-            before = cgroups.oom_kills(self._group.path)
+            kills, forks = cgroups.oom_kills(self._group.path), cgroups.refused_forks(self._group.path)
             argv = self._group.joined((*steps.namespace.prefix, *command))
             process = system.start(argv, stdout=output, stderr=output, new_session=True)
             while not gone_within(process.pid, _GLANCE):
@@ -106,8 +108,11 @@ class Bench:
             remove_stubs(data / "upper", made)
             code = process.returncode
             killed = code == -signal.SIGKILL or code == 128 + signal.SIGKILL
-            oom = killed or cgroups.oom_kills(self._group.path) > before
-            return Ended(128 - code if code < 0 else code, oom=oom)
+            return Ended(
+                exit_code=128 - code if code < 0 else code,
+                oom=killed or cgroups.oom_kills(self._group.path) > kills,
+                crowded=cgroups.refused_forks(self._group.path) > forks,
+            )
         finally:
             if process is not None:
                 self._end(spec.id, process)

@@ -103,7 +103,7 @@ def test_builds_beyond_the_limit_wait_for_their_turn(
     [
         ("timeout", "1s", "sleep 30", "longer than 1 seconds"),
         ("memory", "32m", "x=a; while :; do x=$x$x; done", "want of memory (the limit is 32.0 MiB)"),
-        ("processes", "30", "for i in $(seq 90); do sleep 9 & done; wait; exit 1", "ended with status"),
+        ("processes", "30", "for i in $(seq 90); do sleep 9 & done; wait; exit 1", "more than 30 processes"),
         ("disk", "8m", "dd if=/dev/zero of=/big bs=1M count=64; sync; sleep 5", "more than 8.0 MiB to the disk"),
     ],
 )

@@ -182,6 +182,11 @@ class Runner:
                 f"the command was killed, most likely for want of memory (the limit is {limit})",
                 hint="Raise it, builder:set APP memory 2g, or let the step use less.",
             )
+        if ended.crowded:
+            raise Conflict(
+                f"the command needed more than {self._options.limits.pids} processes and threads",
+                hint="Allow more, builder:set APP processes 4096, or let the step start fewer.",
+            )
         raise Conflict(f"the command ended with status {ended.exit_code}")
 
 
