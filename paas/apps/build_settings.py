@@ -45,6 +45,11 @@ def declared(settings: Settings) -> list[Property]:
     ]
 
 
+def cache_scope(app: App) -> str:
+    """Under which an app's cache mounts go; its name may change."""
+    return f"app{app.id}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Flags:
     """What the stored options come to."""
@@ -79,7 +84,7 @@ class BuildSettings:
             secrets={id: config[name].encode() for id, name in flags.secrets.items() if name in config},
             proxies=self.proxies(app),
             use_cache=not flags.no_cache,
-            scope=f"app{app.id}",
+            scope=cache_scope(app),
             trust_host_ca=self._properties.value("builder", "trust-host-ca", app),
             limits=self.limits(app),
         )

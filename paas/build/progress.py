@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, Literal
 
-from paas.output import Output
+from paas.output import Hangup, Output
 
 Style = Literal["plain", "tty", "json"]
 STYLES: tuple[Style, ...] = ("plain", "tty", "json")
@@ -130,7 +130,7 @@ class Progress:
 
     def _tick(self, log: StageLog, started: float, ended: threading.Event) -> None:
         while not ended.wait(_TICK):
-            with self._lock:
+            with self._lock, contextlib.suppress(Hangup):
                 if log is self._foreground() and self._at_line_start:
                     self._out.raw(f"{_CLEAR}{_DIM}  {time.monotonic() - started:.1f}s{_PLAIN}".encode())
                     self._clock_shown = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from paas.apps.build_settings import cache_scope
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORCE, FORMAT, Argument, app_argument
@@ -31,7 +32,11 @@ def destroy(ctx: Context, app: str, force: bool) -> None:
     found = ctx.app(app)
     ctx.platform.changes.refuse_if_busy(found)
     ctx.confirm(found.name, f"This destroys {found.name} and everything that belongs to it.", force)
+    builds = ctx.platform.builds.listed(found)
     ctx.platform.changes.destroy(found.name, ctx.request())
+    ctx.platform.builds.drop_output(builds)
+    ctx.platform.caches.prune(cache_scope(found))
+    ctx.platform.builds.tidy(None)
     ctx.out.heading(f"Destroyed {found.name}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from paas.apps.build_settings import declared
+from paas.apps.build_settings import cache_scope, declared
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, Argument, Flag, app_argument
@@ -58,7 +58,7 @@ define(
 )
 def prune(ctx: Context, app: str | None, mounts: bool) -> None:
     """Drop what the build cache has and nothing else needs. Images of releases and of names stay."""
-    scope = f"app{ctx.app(app).id}" if app else None
+    scope = cache_scope(ctx.app(app)) if app else None
     if scope and not mounts:
         raise UsageError("The layers of the cache are shared by all apps", hint="Leave the app out, or add --mounts.")
     freed = 0

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -107,7 +107,7 @@ class Builds:
                 with self._condition:
                     self._active.pop(id, None)
                 builds.end(self._db, id, status, error)
-        self._tidy(app)
+                self.tidy(app)
 
     def image(
         self, build: Build, tree: Tree, options: BuildOptions, *, style: Style = "plain", noun: str = "the pushed tree"
@@ -212,6 +212,11 @@ class Builds:
         """Forget all finished builds of an app, or (None) those of `paas build`; returns how many."""
         return self._forget(app.id if app else None, 0)
 
+    def drop_output(self, rows: Sequence[BuildRow]) -> None:
+        """Of an app that is gone; its records went with it."""
+        for row in rows:
+            self._log(row.id).unlink(missing_ok=True)
+
     def _forget(self, app: int | None, keep: int) -> int:
         doomed = builds.beyond(self._db, app, keep)
         for id in doomed:
@@ -219,7 +224,7 @@ class Builds:
             builds.delete(self._db, id)
         return len(doomed)
 
-    def _tidy(self, app: App | None) -> None:
+    def tidy(self, app: App | None) -> None:
         """After a build: old records, images that nothing needs, the cache beyond its size. Nobody waits for it."""
 
         def work() -> None:

@@ -68,6 +68,14 @@ def test_a_caller_who_leaves_cancels_and_nothing_is_left(
     assert "ended" not in output.read_text().splitlines()
 
 
+def test_a_reader_who_leaves_does_not_hold_the_step_up(machine: Machine, tiny: str, context: Path) -> None:
+    write(context, {"Dockerfile": "FROM tiny:1\nRUN seq 200000; touch /done\nRUN echo next\n"})
+    done = machine.run(["sh", "-c", f"{PAAS} build --no-cache {context} 2>&1 | head -n 3"], timeout=30)
+    assert done.text.count("\n") == 3
+    wait_until(lambda: builds(machine)[0]["status"] == "cancelled", "the build has ended")
+    assert "Traceback" not in machine.engine_log
+
+
 def test_a_build_is_cancelled_by_its_number_and_its_output_is_kept(machine: Machine, tiny: str, context: Path) -> None:
     process, output = start(machine, context, SLOW)
     wait_until(lambda: "begun" in output.read_text(), "the step runs")
@@ -235,6 +243,19 @@ def test_a_deploy_is_cancelled_and_the_old_release_serves_on(machine: Machine, c
         assert builds(machine, "cancelled")[0]["status"] == "cancelled"
     finally:
         machine.paas("apps:destroy", "cancelled", "--force")
+
+
+def test_an_app_that_is_destroyed_leaves_no_output_and_no_cache(machine: Machine, client: Client) -> None:
+    caches = machine.data_dir / "caches"
+    before = set(caches.iterdir())
+    dockerfile = "FROM scratch\nADD root.tar /\nENV PATH=/bin\nRUN --mount=type=cache,target=/c touch /c/x\n" + SERVE
+    client.repository("leaver", app("one", dockerfile)).push("leaver")
+    number = builds(machine, "leaver")[0]["id"]
+    assert len(set(caches.iterdir()) - before) == 1
+    assert (machine.data_dir / f"builds/{number}.log").exists()
+    machine.paas("apps:destroy", "leaver", "--force")
+    assert set(caches.iterdir()) == before
+    assert not (machine.data_dir / f"builds/{number}.log").exists()
 
 
 def _newest_output(machine: Machine) -> str:

@@ -19,7 +19,7 @@ from paas.build.steps.mounts import From, Mounted, StepMounts
 from paas.errors import Cancelled, Conflict, InvalidInput
 from paas.image.layers import LayerDraft
 from paas.model import DEFAULT_PATH
-from paas.output import human_bytes
+from paas.output import Hangup, human_bytes
 from paas.runtime.spec import ContainerSpec, SecretFile, new_id
 from paas.runtime.steps import Bench, Deadline, Ended
 
@@ -213,7 +213,7 @@ class _Streamed:
         os.close(self._read)
 
     def _pass_on(self) -> None:
-        held = b""
+        held, gone = b"", False
         keep = max((len(secret) for secret in self._secrets), default=1) - 1
         while data := os.read(self._read, 65536):
             held += data
@@ -221,10 +221,18 @@ class _Streamed:
                 held = held.replace(secret, b"*****")
             # The beginning of a secret may stand at the end; a line that is complete need not wait.
             cut = len(held) if held.endswith(b"\n") or not keep else max(0, len(held) - keep)
-            self._output(held[:cut])
+            gone = gone or not self._passed(held[:cut])
             held = held[cut:]
-        if held:
-            self._output(held)
+        if held and not gone:
+            self._passed(held)
+
+    def _passed(self, data: bytes) -> bool:
+        """False when the reader is gone: the rest is read all the same, a step must not block on its output."""
+        try:
+            self._output(data)
+        except Hangup:
+            return False
+        return True
 
 
 def _refuse_privileges(instruction: ins.Run) -> None:
