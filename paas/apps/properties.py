@@ -87,10 +87,15 @@ class Properties:
         for item in self.of(noun):
             value = self.value(noun, item.key, app)
             if not item.global_only:
-                found[f"{noun}-{item.key}"] = self.raw(noun, item.key, app) or ""
-            found[f"{noun}-global-{item.key}"] = self.raw(noun, item.key, None) or ""
-            found[f"{noun}-computed-{item.key}"] = value if isinstance(value, bool | int) else str(value)
+                found[f"{noun}-{item.key}"] = public(self.raw(noun, item.key, app) or "")
+            found[f"{noun}-global-{item.key}"] = public(self.raw(noun, item.key, None) or "")
+            found[f"{noun}-computed-{item.key}"] = value if isinstance(value, bool | int) else public(str(value))
         return found
+
+
+def public(text: str) -> str:
+    """A value for display: without the password that an address may have in it."""
+    return re.sub(r"//[^/@\s]*@", "//*****@", text)
 
 
 def size(text: str) -> int:

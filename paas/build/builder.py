@@ -75,6 +75,11 @@ class Builder:
         layering = Layering(self._store, self._paths, lease, use_cache=options.use_cache)
         deadline = Deadline(options.limits.timeout)
         run = _Build(dockerfile, context, options, layering, self._store)
+
+        def stopped() -> bool:
+            deadline.check()
+            return cancelled()
+
         with ExitStack() as undo:
             outside = undo.enter_context(
                 Outside(
@@ -82,7 +87,7 @@ class Builder:
                     self._paths.scratch,
                     self._resolv_conf,
                     options.proxies,
-                    cancelled,
+                    stopped,
                 )
             )
             undo.callback(lambda: self._store.settle(layering.used))
@@ -91,12 +96,13 @@ class Builder:
             disk = DiskGuard(self._paths.layers, options.limits.disk)
             limits = Limits(options.limits.memory, options.limits.cpus or None, options.limits.pids, weight=_CPU_WEIGHT)
 
+            group = undo.enter_context(self._steps.build(limits))
             graph = Graph[Built](run.bases, cancelled)
 
             def build_stage(index: int) -> Built:
                 log = run.logs[index]
                 try:
-                    with self._steps.bench(limits) as bench:
+                    with group.bench() as bench:
                         runner = Runner(
                             options,
                             layering,

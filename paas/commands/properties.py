@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from paas.apps.properties import public
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, GLOBAL, Argument, app_argument
@@ -32,7 +33,7 @@ def define(
         key, value = words[0], " ".join(words[1:])
         ctx.platform.properties.set(noun, key, value, app)
         people.record(ctx.platform.db, ctx.who, app.name if app else "", f"{noun}:set", key)
-        ctx.out.heading(f"Set {key} to {value}" if value else f"Unset {key}")
+        ctx.out.heading(f"Set {key} to {public(value)}" if value else f"Unset {key}")
 
     set_property.__doc__ = "\n".join(
         [
@@ -47,7 +48,8 @@ def define(
         properties = ctx.platform.properties
         if flags["global"]:
             found: Report = {
-                f"{noun}-global-{item.key}": properties.raw(noun, item.key, None) or "" for item in properties.of(noun)
+                f"{noun}-global-{item.key}": public(properties.raw(noun, item.key, None) or "")
+                for item in properties.of(noun)
             }
             show(ctx, noun, [("global", found | (more(ctx) if more else {}))], format)
             return

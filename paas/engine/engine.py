@@ -142,6 +142,7 @@ class Engine:
         caches = CacheMounts(paths.caches)
         caches.recover()
         steps = runtime.steps(sandboxes)
+        steps.recover()
         properties = Properties(db, [*declared(settings), *pipeline.PROPERTIES])
         build_settings = BuildSettings(db, properties, environment)
         builds = Builds(db, paths, images, Builder(settings, images, paths, steps, caches, resolv), properties)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +19,8 @@ from paas.system.files import ensure_directory
 
 ROOT = Path("/sys/fs/cgroup")
 _UNIFIED = ROOT / "unified"
+_PATIENCE = 5.0
+"""Seconds for processes that were killed to be gone."""
 _PERIOD = 100_000
 """Microseconds in which a cpu quota counts."""
 _JOIN = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1" || exit 125; shift; n=$((n-1)); done; exec "$@"'
@@ -113,7 +117,13 @@ class Group:
         return ("/bin/sh", "-c", _JOIN, "join", str(len(files)), *files, *command)
 
     def remove(self) -> None:
-        remove(self.path)
+        """Kill what is still in it, a process that its runtime could not take along perhaps, and remove it."""
+        deadline = time.monotonic() + _PATIENCE
+        while any(tree.exists() for tree in self._trees.values()) and time.monotonic() < deadline:
+            for tree in self._trees.values():
+                _kill_all(tree)
+            remove(self.path)
+            time.sleep(0.002)  # a process that was killed may be there for a moment
 
     def _create_v2(self, limits: Limits) -> None:
         tree = ROOT
@@ -151,6 +161,13 @@ class Group:
             (self._trees["cpu"] / "cpu.shares").write_text(str(max(2, limits.weight * 1024 // 100)))
 
 
+def _kill_all(tree: Path) -> None:
+    with contextlib.suppress(OSError):
+        for pid in (tree / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
 def oom_kills(cgroup: str) -> int:
     """How often the kernel killed a process of this cgroup (path below the root) for want of memory."""
     return _counted("oom_kill", ROOT / cgroup / "memory.events", ROOT / "memory" / cgroup / "memory.oom_control")
@@ -169,6 +186,16 @@ def _counted(name: str, *files: Path) -> int:
                 if key == name:
                     return int(value)
     return 0
+
+
+def below(cgroup: str) -> set[str]:
+    """Names of the cgroups directly below one (path below the root), in any hierarchy."""
+    trees = [ROOT] if detect() is Kind.V2 else [tree for tree in ROOT.iterdir() if tree.is_dir()]
+    found = set()
+    for tree in trees:
+        with contextlib.suppress(OSError):
+            found |= {entry.name for entry in (tree / cgroup).iterdir() if entry.is_dir()}
+    return found
 
 
 def remove(cgroup: str) -> None:

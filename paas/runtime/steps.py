@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
 import stat
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from paas.system import run as system
 from paas.system.inroot import open_in_root
 from paas.system.processes import gone_within
 
+_PREFIX = "build-"
 _GLANCE = 0.2
 """Seconds between two looks at whether a step is cancelled, late or too large."""
 
@@ -56,17 +59,53 @@ class Steps:
         self.sandboxes = sandboxes
         self.places = conmon.Places(paths.run)
 
-    def bench(self, limits: Limits) -> Bench:
-        return Bench(self, Group(f"{self._cgroup}/build-{secrets.token_hex(6)}"), limits)
+    def recover(self) -> None:
+        """At start: remove the cgroups of builds that were killed; their containers are gone."""
+        for name in cgroups.below(self._cgroup):
+            if name.startswith(_PREFIX):
+                cgroups.remove(f"{self._cgroup}/{name}")
+
+    def build(self, limits: Limits) -> BuildGroup:
+        return BuildGroup(self, f"{self._cgroup}/{_PREFIX}{secrets.token_hex(6)}", limits)
+
+
+class BuildGroup:
+    """A context manager: the limits that all steps of a build share. Its cgroup is made when the first step runs."""
+
+    def __init__(self, steps: Steps, cgroup: str, limits: Limits) -> None:
+        self.steps = steps
+        self._group = Group(cgroup)
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._made = False
+
+    def __enter__(self) -> BuildGroup:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._made:
+            self._group.remove()
+
+    def cgroup(self) -> Group:
+        """Raises SystemFailure when the host lacks the controllers."""
+        with self._lock:
+            if not self._made:
+                self._made = True
+                self._group.create(self._limits)
+        return self._group
+
+    def bench(self) -> Bench:
+        return Bench(self)
 
 
 class Bench:
-    """A context manager: the namespaces and limits that the steps of one stage share. Made when the first step runs."""
+    """A context manager: the namespaces that the steps of one stage share. Made when the first step runs."""
 
-    def __init__(self, steps: Steps, group: Group, limits: Limits) -> None:
-        self._steps = steps
-        self._group = group
-        self._limits = limits
+    def __init__(self, build: BuildGroup) -> None:
+        self._steps = build.steps
+        self._build = build
         self._sandbox: Sandbox | None = None
 
     def __enter__(self) -> Bench:
@@ -78,7 +117,6 @@ class Bench:
         if self._sandbox is not None:
             self._steps.sandboxes.release(self._sandbox)
             self._sandbox = None
-            self._group.remove()
 
     def run(self, spec: ContainerSpec, data: Path, output: int, stopped: Callable[[], bool]) -> Ended:
         """Run a step to its end on top of `spec.layers`; what it changes is left in `data`/upper.
@@ -86,19 +124,16 @@ class Bench:
         Standard output and error go to the descriptor `output`. `stopped` is asked several times a second: when it
         says yes, or raises, the step is killed first. Raises InvalidInput for what the image or spec got wrong.
         """
-        steps = self._steps
+        steps, group = self._steps, self._build.cgroup()
         if self._sandbox is None:
             self._sandbox = steps.sandboxes.take()
-            self._group.create(self._limits)
         bundle = Bundle(steps.paths.bundles / spec.id)
         process: system.Process | None = None
         try:
-            made = bundle.make(
-                spec, self._sandbox, steps.paths.layers, data, self._group.path, steps.profile, volatile=True
-            )
+            made = bundle.make(spec, self._sandbox, steps.paths.layers, data, group.path, steps.profile, volatile=True)
             command = conmon.crun(steps.places, "run", "--bundle", str(bundle.directory), spec.id, cgroups=False)
-            kills, forks = cgroups.oom_kills(self._group.path), cgroups.refused_forks(self._group.path)
-            argv = self._group.joined((*steps.namespace.prefix, *command))
+            kills, forks = cgroups.oom_kills(group.path), cgroups.refused_forks(group.path)
+            argv = group.joined((*steps.namespace.prefix, *command))
             process = system.start(argv, stdout=output, stderr=output, new_session=True)
             while not gone_within(process.pid, _GLANCE):
                 if stopped():
@@ -110,8 +145,8 @@ class Bench:
             killed = code == -signal.SIGKILL or code == 128 + signal.SIGKILL
             return Ended(
                 exit_code=128 - code if code < 0 else code,
-                oom=killed or cgroups.oom_kills(self._group.path) > kills,
-                crowded=cgroups.refused_forks(self._group.path) > forks,
+                oom=killed or cgroups.oom_kills(group.path) > kills,
+                crowded=cgroups.refused_forks(group.path) > forks,
             )
         finally:
             if process is not None:
@@ -123,7 +158,8 @@ class Bench:
         if process.poll() is None:
             delete = conmon.crun(self._steps.places, "delete", "--force", id, cgroups=False)
             system.run((*self._steps.namespace.prefix, *delete), check=False)
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # also what has just been forked and is in no state file yet
             process.wait(timeout=10)
 
 

@@ -134,9 +134,10 @@ def test_bad_values_are_refused_when_they_are_set(machine: Machine, key: str, va
     assert machine.paas("builder:report", "--global", "--format", "json").text == before
 
 
-def test_the_hosts_certificates_and_proxies(build: Build, setting: object) -> None:
+def test_the_hosts_certificates_and_proxies(machine: Machine, build: Build, setting: object) -> None:
     text = 'FROM tiny:1\nRUN head -c 9 $SSL_CERT_FILE; echo; echo "$https_proxy"\nRUN env; ls /dev\n'
     setting("https-proxy", "http://user:pw@proxy.invalid:3128")  # type: ignore[operator]
+    assert "pw" not in machine.paas("builder:report", "--global").text
     assert "-----BEGI" not in build(text).text
     setting("trust-host-ca", "true")  # type: ignore[operator]
     done = build(text, "--no-cache")
@@ -261,6 +262,28 @@ def test_an_app_that_is_destroyed_leaves_no_output_and_no_cache(machine: Machine
 def _newest_output(machine: Machine) -> str:
     logs = sorted((machine.data_dir / "builds").glob("*.log"), key=lambda path: int(path.stem))
     return logs[-1].read_text() if logs else ""
+
+
+def test_an_engine_that_is_killed_in_a_build_leaves_nothing_of_it(new_machine: MachineMaker) -> None:
+    machine = new_machine()
+    place = machine.disk / "context"
+    slow = "FROM scratch\nADD root.tar /\nENV PATH=/bin\nRUN echo begun; sleep 60\n"
+    write(place, {"Dockerfile": slow, "root.tar": busybox_root()})
+    output = machine.disk / "output"
+    with output.open("wb") as file:
+        process = machine.start([PAAS, "build", str(place)], stdout=file, stderr=file)
+    wait_until(lambda: "begun" in output.read_text(), "the step runs")
+    machine.engine_kill()
+    process.wait(10)
+    machine.engine_start()
+    assert builds(machine)[0]["status"] == "failed"
+    assert not machine.run(["pgrep", "-x", "sleep"], check=False).text
+    mounts = machine.run(["cat", "/proc/mounts"]).text
+    assert f"{machine.run_dir}/build" not in mounts and "/bundles/" not in mounts
+    left = machine.run(["find", "/sys/fs/cgroup", "-maxdepth", "3", "-path", f"*/{machine.name}/build-*"], check=False)
+    assert not left.text
+    write(place, {"Dockerfile": slow.replace("sleep 60", "true")})
+    assert "begun" in machine.paas("build", str(place)).text
 
 
 def test_the_same_commit_built_from_nothing_on_two_machines_is_the_same_image(new_machine: MachineMaker) -> None:

@@ -100,7 +100,8 @@ class Host:
             (data / name).mkdir(parents=True)
         with tempfile.TemporaryFile() as file, ExitStack() as undo:
             if bench is None:
-                bench = undo.enter_context(self.steps.bench(Limits(memory=memory, pids=50)))
+                group = undo.enter_context(self.steps.build(Limits(memory=memory, pids=50)))
+                bench = undo.enter_context(group.bench())
             spec = self.spec(*args, no_new_privileges=False, **fields)
             ended = bench.run(spec, data, file.fileno(), stopped)
             file.seek(0)
