@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _SERVICES = ("serve", "ssh", "teardown")
+_READ_FILES = {"build", "run", "exec", "cp"}
+"""Commands that read files where they were typed, or variables."""
 _SETTINGS = "/etc/paas/settings.yml"
 
 
@@ -38,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         "term": os.environ.get("TERM", ""),
     }
     descriptors = [0, 1, 2]
-    if "build" in argv[:4]:  # the only command that reads files where it was typed; global flags may stand before it
+    if _READ_FILES.intersection(argv[:4]):  # global flags may stand before the command
         request["environment"] = _asked_variables(argv)
         descriptors.append(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
@@ -82,11 +84,11 @@ def _run_dir_of_settings() -> str:
 
 
 def _asked_variables(argv: Sequence[str]) -> dict[str, str]:
-    """The variables that the flags of `build` take from the environment; no others leave this process."""
+    """The variables that flags take from the environment; no others leave this process."""
     names = []
     words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for flag, value in zip(words, words[1:], strict=False):  # noqa: RUF007  itertools takes time to import
-        if flag == "--build-arg":
+        if flag in ("--build-arg", "-e", "--env"):
             names.append(value)
         elif flag == "--secret":
             names += [part.partition("=")[2] for part in value.split(",") if part.startswith(("env=", "id="))]

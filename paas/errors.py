@@ -3,6 +3,8 @@
     PaasError
     ├── UsageError        the command line is wrong                       exit 2
     ├── InvalidInput      a name, value or file was refused               exit 1
+    │   ├── CannotExecute a container's command cannot be run             exit 126, as in a shell
+    │   └── NoSuchCommand a container has no such command                 exit 127
     ├── NotFound          what was named does not exist                   exit 1
     │   └── AppNotFound                                                   exit 20, as Dokku's tools expect
     ├── Conflict          the state of things forbids it right now        exit 1
@@ -35,6 +37,14 @@ class UsageError(PaasError):
 
 class InvalidInput(PaasError):
     pass
+
+
+class CannotExecute(InvalidInput):
+    exit_code = 126
+
+
+class NoSuchCommand(InvalidInput):
+    exit_code = 127
 
 
 class NotFound(PaasError):

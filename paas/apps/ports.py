@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from paas.errors import Conflict, InvalidInput, NotFound
 from paas.model import ImageConfig, PortMap
 from paas.names import port_number, shown
+from paas.network.hostports import check_reserved, check_silent
 from paas.settings import Settings
-from paas.state import apps
+from paas.state import apps, containers
 from paas.state.apps import App
 from paas.state.database import Database
 
@@ -68,11 +69,10 @@ class Ports:
         apps.set_ports(self._db, app.id, maps)
 
     def _check_free(self, app: App, new: PortMap) -> None:
-        low, high = self._settings.proxy_port_range
-        if new.scheme != "http" and new.host in (self._settings.http_port, self._settings.https_port):
-            raise Conflict(f"Port {new.host} is where all apps are served", hint="Choose another host port.")
-        if (new.host == self._settings.ssh_port and new.scheme != "udp") or low <= new.host <= high:
-            raise Conflict(f"Port {new.host} is used by paas itself", hint="Choose another host port.")
+        check_reserved(self._settings, new)
+        protocol = "udp" if new.scheme == "udp" else "tcp"
+        if (container := containers.port_holder(self._db, protocol, new.host)) is not None:
+            raise Conflict(f"Port {new.host} leads to container {container.name}", hint="Choose another host port.")
         for owner, taken in apps.port_owners(self._db, new.host):
             same_protocol = (taken.scheme == "udp") == (new.scheme == "udp")
             if same_protocol and not (taken.scheme == new.scheme == "http") and owner.id != app.id:
@@ -80,8 +80,8 @@ class Ports:
             if same_protocol and owner.id == app.id and taken.scheme != new.scheme:
                 raise Conflict(f"Port {new.host} is mapped already, by {taken}", hint="Choose another host port.")
         mapped_already = bool(apps.port_owners(self._db, new.host)) or new.host == self._settings.http_port
-        if new.scheme != "udp" and not mapped_already and (holder := self._who_listens(new.host)):
-            raise Conflict(f"Port {new.host} is taken by {holder}", hint="Stop that program, or choose another port.")
+        if not mapped_already:
+            check_silent(new, self._who_listens)
 
 
 def effective(own: Sequence[PortMap], image: ImageConfig, http_port: int) -> list[PortMap]:

@@ -42,12 +42,16 @@ class Storage:
         for other in present:
             if other.target == mount.target:
                 raise Conflict(f"{other} is mounted there already", hint=f"storage:unmount {app.name} {other}")
+        self.prepare(mount)
+        return [*present, mount]
+
+    def prepare(self, mount: Mount) -> None:
+        """Make a directory that paas keeps, when it is not there yet. Raises NotFound for one of the host."""
         if mount.source.is_relative_to(self._paths.storage):
             ensure_directory(self._paths.storage, mode=0o711)
             ensure_directory(mount.source)
         elif not mount.source.is_dir():
             raise NotFound(f"{mount.source} is not a directory on this host", hint="Make it first.")
-        return [*present, mount]
 
     def without(self, app: App, mount: Mount) -> list[Mount]:
         present = self.of(app)

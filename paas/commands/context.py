@@ -18,6 +18,7 @@ from paas.apps.processes import Processes
 from paas.apps.properties import Properties
 from paas.apps.storage import Storage
 from paas.build.steps.caches import CacheMounts
+from paas.containers.supervise import Containers
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
 from paas.deploy.held import Request
@@ -30,6 +31,7 @@ from paas.model import Who
 from paas.output import StreamOutput
 from paas.paths import Paths
 from paas.proxy.proxy import Proxy
+from paas.runtime.runtime import Runtime
 from paas.settings import Settings
 from paas.state.apps import App
 from paas.state.database import Database
@@ -53,6 +55,8 @@ class Platform:
     pipeline: Pipeline
     routing: Routing
     oneoff: OneOff
+    runtime: Runtime
+    containers: Containers
     proxy: Proxy
     properties: Properties
     build_settings: BuildSettings
@@ -66,6 +70,10 @@ class Terminal(Protocol):
 
     def attach(self, kind: str, descriptor: int) -> None:
         """From now on the caller's terminal talks to this descriptor, in raw mode."""
+
+    @property
+    def signal(self) -> str:
+        """The signal the caller has passed on, such as INT; '' when it has hung up without one."""
 
     def on_resize(self, callback: Callable[[int, int], None]) -> None:
         """`callback(rows, columns)` at each change of the window's size."""

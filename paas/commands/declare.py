@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,7 +31,10 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """`--name`, or with `value` `--name VALUE`; `many` collects a list."""
+    """`--name`, or with `value` `--name VALUE`; `many` collects a list.
+
+    With `number` a count (or `all`) may follow, unless it is the last word: the value is True, or what followed.
+    """
 
     name: str
     help: str
@@ -39,6 +42,7 @@ class Flag:
     parse: Parse = str
     short: str = ""
     many: bool = False
+    number: bool = False
 
     @property
     def parameter(self) -> str:
@@ -47,6 +51,8 @@ class Flag:
     @property
     def usage(self) -> str:
         words = f"{self.short}|{self.name}" if self.short else self.name
+        if self.number:
+            return f"[{words} [NUMBER]]"
         return f"[{words} {self.value}]" if self.value else f"[{words}]"
 
 
@@ -132,8 +138,11 @@ class Catalog:
         return [command for command in self if command.noun == noun]
 
 
-def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
-    """The words after the command's name to keyword arguments of its function. Raises UsageError."""
+def parse(command: Command, words: Sequence[str], *, flags_follow: bool = False) -> dict[str, Any]:
+    """The words after the command's name to keyword arguments of its function. Raises UsageError.
+
+    What follows the word before a `rest` argument is left alone, flags too, unless it is said that `flags_follow`.
+    """
     flags = {flag.name: flag for flag in command.flags} | {flag.short: flag for flag in command.flags if flag.short}
     values: dict[str, Any] = {
         flag.parameter: [] if flag.many else (None if flag.value else False) for flag in command.flags
@@ -144,7 +153,8 @@ def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
     while queue:
         word = queue.pop(0)
         index = min(len(positional), len(command.arguments) - 1)
-        if command.arguments and command.arguments[index].rest and len(positional) >= index and word not in flags:
+        is_rest = command.arguments and command.arguments[index].rest and len(positional) >= index
+        if is_rest and not (word in flags and (flags_follow or index == 0)):
             positional.extend([word, *queue] if word != "--" else queue)
             break
         if not literal and word == "--":
@@ -152,10 +162,18 @@ def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
         elif not literal and word.startswith("-") and len(word) > 1:
             name, equals, inline = word.partition("=")
             flag = flags.get(name)
+            if flag is None and (apart := _apart(word, flags)):
+                queue = [*apart, *queue]
+                continue
             if flag is None:
                 _unknown_flag(command, name, list(flags))
             assert flag is not None
-            if flag.value:
+            if flag.number and equals:
+                values[flag.parameter] = flag.parse(inline)
+            elif flag.number:
+                follows = len(queue) > 1 and (queue[0] == "all" or (queue[0].isascii() and queue[0].isdigit()))
+                values[flag.parameter] = flag.parse(queue.pop(0)) if follows else True
+            elif flag.value:
                 if not equals and not queue:
                     raise UsageError(f"{name} needs a value", hint=f"Usage: {command.usage}")
                 value = flag.parse(inline if equals else queue.pop(0))
@@ -167,6 +185,20 @@ def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
         else:
             positional.append(word)
     return values | _positional(command, positional)
+
+
+def _apart(word: str, flags: Mapping[str, Flag]) -> list[str]:
+    """`-it` as `-i -t`, `-p80:80` as `-p 80:80`; none when it is neither."""
+    if word.startswith("--") or len(word) < 3:
+        return []
+    first = flags.get(word[:2])
+    if first is None:
+        return []
+    if first.value:
+        return [word[:2], word[2:]]
+    rest = f"-{word[2:]}"
+    after = [rest] if rest in flags else _apart(rest, flags)
+    return [word[:2], *after] if after else []
 
 
 def _positional(command: Command, words: list[str]) -> dict[str, Any]:

@@ -16,11 +16,18 @@ from paas.commands import (
     general,
     git,
     images,
+    inside,
     keys,
+    lifecycle,
+    listing,
+    logs,
     ports,
     ps,
     storage,
     web,
+)
+from paas.commands import (
+    run as run_command,
 )
 from paas.commands.catalog import CATALOG
 from paas.commands.context import Context
@@ -41,9 +48,14 @@ MODULES = (
     general,
     git,
     images,
+    inside,
     keys,
+    lifecycle,
+    listing,
+    logs,
     ports,
     ps,
+    run_command,
     storage,
     web,
 )
@@ -75,7 +87,7 @@ def show_error(ctx: Context, error: PaasError) -> int:
 
 
 def _dispatch(ctx: Context, argv: list[str]) -> int:
-    words = _global_flags(ctx, argv)
+    words, app_given = _global_flags(ctx, argv)
     if not words or words[0] in ("--help", "-h"):
         words = ["help"]
     if words[0] == "--version":
@@ -88,11 +100,11 @@ def _dispatch(ctx: Context, argv: list[str]) -> int:
         return 0
     if command.admin and not ctx.who.admin:
         raise Denied(f"Only an admin key may use {command.name}", hint="Run it on the host as root: paas ...")
-    return command.function(ctx, **parse(command, words[1:])) or 0
+    return command.function(ctx, **parse(command, words[1:], flags_follow=app_given)) or 0
 
 
-def _global_flags(ctx: Context, argv: list[str]) -> list[str]:
-    """Flags before the command: --quiet, --force, --app APP (put in as the first argument)."""
+def _global_flags(ctx: Context, argv: list[str]) -> tuple[list[str], bool]:
+    """Flags before the command: --quiet, --force, --app APP (put in as the first argument; and whether it was)."""
     words = list(argv)
     app: str | None = None
     while words and words[0].startswith("--") and words[0] not in ("--help", "--version"):
@@ -107,4 +119,4 @@ def _global_flags(ctx: Context, argv: list[str]) -> list[str]:
             raise PaasError(f"{flag} is not a flag of paas itself", hint="Known: --quiet --force --app APP --help")
     if app is not None and words:
         words.insert(1, app)
-    return words
+    return words, app is not None

@@ -19,6 +19,9 @@ from paas.apps.storage import Storage
 from paas.build.builder import Builder
 from paas.build.steps.caches import CacheMounts
 from paas.commands.context import Platform
+from paas.containers.life import Parts
+from paas.containers.ports import HostPorts
+from paas.containers.supervise import Containers
 from paas.deploy import pipeline
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
@@ -111,8 +114,8 @@ class Engine:
         sandboxes = SandboxPool(settings, paths, network)
         undo.callback(sandboxes.close)
 
-        containers = AppContainers(settings, resolv)
-        booter = Booter(db, runtime, sandboxes, containers)
+        app_containers = AppContainers(settings, resolv)
+        booter = Booter(db, runtime, sandboxes, app_containers)
         checks = Checks(runtime, settings.check_timeout)
         services = Services(settings, db, network)
         retirement = Retirement(settings, runtime, booter)
@@ -133,11 +136,17 @@ class Engine:
 
         supervisor = Supervisor(db, images, runtime, booter, checks, services, retirement, locks, routing.update_page)
         undo.callback(supervisor.close)
-        runtime.on_exit(supervisor.ended)
-        lost = supervisor.adopt()
+        containers = Containers(
+            Parts(settings, db, images, runtime, sandboxes, network, HostPorts(db, settings, who_listens), resolv)
+        )
+        undo.callback(containers.close)
+        runtime.on_exit(lambda id: containers.ended(id) if containers.owns(id) else supervisor.ended(id))
+        lost = supervisor.adopt(containers.present())
+        containers.adopt()
         network.restore(NetworkState(*services.wanted(), proxy.ports_in_force()))
         proxy.start(routing.routes)
         supervisor.boot(lost)
+        containers.boot()
 
         caches = CacheMounts(paths.caches)
         caches.recover()
@@ -176,7 +185,9 @@ class Engine:
                 db, apps, builds, build_settings, properties, maker, scheduler, routing, app_locks, settings.user
             ),
             routing=routing,
-            oneoff=OneOff(db, images, runtime, sandboxes, containers),
+            oneoff=OneOff(db, images, runtime, sandboxes, app_containers),
+            runtime=runtime,
+            containers=containers,
             proxy=proxy,
             properties=properties,
             build_settings=build_settings,

@@ -34,6 +34,8 @@ class Session:
     resized: Callable[[int, int], None] = lambda rows, columns: None
     size: tuple[int, int] | None = None
     """The latest size the client has told, rows and columns."""
+    signal: str = ""
+    """What the client's process was asked to end with, such as INT; '' for nothing yet."""
 
     def attach(self, kind: str, descriptor: int) -> None:
         """Let the client's terminal talk to a descriptor of ours."""
@@ -142,7 +144,8 @@ def _listen(session: Session) -> None:
         frame, descriptors = received
         for descriptor in descriptors:
             os.close(descriptor)
-        if "signal" in frame:
+        if isinstance(name := frame.get("signal"), str):
+            session.signal = name
             session.hung_up.set()  # Ctrl-C: the work is given up, and the client still learns how it ended
         size = frame.get("winch")
         if isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and 0 < n < 10000 for n in size):

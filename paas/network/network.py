@@ -34,6 +34,9 @@ class Network:
         self._nft = Nft()
         self._links = Links(settings.link_prefix)
         self._state = NetworkState()
+        self._forwards: dict[str, tuple[Forward, ...]] = {}
+        """By whose they are."""
+        self._restored = False
 
     def setup(self) -> None:
         """Kernel settings and the route to virtual addresses. Raises SystemFailure where it cannot go on."""
@@ -43,8 +46,11 @@ class Network:
         self._links.route_locally(self._frame.service_network)
 
     def restore(self, state: NetworkState) -> None:
-        """Replace the whole table by one that does this."""
+        """Replace the whole table by one that does this; its forwards are those of apps, others' were set before."""
         with self._lock:
+            self._forwards = {**self._forwards, "apps": tuple(state.forwards)}
+            self._restored = True
+            state = replace(state, forwards=self._merged())
             self._nft.run(rules.whole(self._frame, state))
             self._state = state
 
@@ -73,18 +79,30 @@ class Network:
             before = services.pop(address, {})
             self._change(rules.set_service(self._frame, address, before, {}), replace(self._state, services=services))
 
-    def set_forwards(self, forwards: Sequence[Forward]) -> None:
-        """The host ports that lead straight to instances."""
+    def set_forwards(self, forwards: Sequence[Forward], owner: str = "apps") -> None:
+        """The host ports that lead straight to the containers of this owner; those of others stay.
+
+        Set before `restore`, they come into force with it.
+        """
         with self._lock:
-            if list(forwards) != list(self._state.forwards):
-                state = replace(self._state, forwards=tuple(forwards))
-                self._change(rules.set_forwards(self._frame, forwards), state)
+            self._forwards[owner] = tuple(forwards)
+            merged = self._merged()
+            if self._restored and merged != tuple(self._state.forwards):
+                self._change(rules.set_forwards(self._frame, merged), replace(self._state, forwards=merged))
 
     def set_proxy(self, ports: Mapping[int, int]) -> None:
         """Public port -> local port of the nginx that takes new connections."""
         with self._lock:
             if dict(ports) != dict(self._state.proxy):
                 self._change(rules.set_proxy(self._frame, ports), replace(self._state, proxy=dict(ports)))
+
+    def _merged(self) -> tuple[Forward, ...]:
+        """Each port once: an element given twice would have nft refuse them all."""
+        found: dict[tuple[str, int], Forward] = {}
+        for forwards in self._forwards.values():
+            for forward in forwards:
+                found.setdefault((forward.protocol, forward.host_port), forward)
+        return tuple(found.values())
 
     def _change(self, commands: str, state: NetworkState) -> None:
         """The table is made anew where the change does not fit: somebody else may have flushed it."""

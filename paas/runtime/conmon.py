@@ -46,7 +46,17 @@ def crun(places: Places, *words: str, cgroups: bool = True) -> tuple[str, ...]:
     return (CRUN, "--root", str(places.crun), *options, *words)
 
 
-def argv(places: Places, id: str, bundle: Path, log: Path, *, terminal: bool, passthrough: bool) -> tuple[str, ...]:
+def argv(
+    places: Places,
+    id: str,
+    bundle: Path,
+    log: Path,
+    *,
+    terminal: bool,
+    passthrough: bool,
+    stdin: bool = False,
+    keep_stdin: bool = False,
+) -> tuple[str, ...]:
     """`conmon` that creates (does not start) a container."""
     logging = (
         ("--log-path", "passthrough")
@@ -67,7 +77,9 @@ def argv(places: Places, id: str, bundle: Path, log: Path, *, terminal: bool, pa
         "--socket-dir-path", str(places.sockets),
         "--log-level", "error",
         *logging,
-        *(("--terminal", "--stdin") if terminal else ()),
+        *(("--terminal",) if terminal else ()),
+        *(("--stdin",) if terminal or stdin else ()),
+        *(("--leave-stdin-open",) if keep_stdin else ()),
         *(part for option in ("--root", str(places.crun), *_RUNTIME_OPTIONS) for part in ("--runtime-arg", option)),
     )  # fmt: skip
 

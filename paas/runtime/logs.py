@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import heapq
 import os
-import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 _BLOCK = 64 << 10
 _LONGEST = 1 << 20
@@ -76,7 +75,15 @@ def merge(logs: Mapping[Path, Sequence[Line]], count: int) -> list[tuple[Path, L
     return merged[-count:] if count else []
 
 
-def follow(paths: Sequence[Path], stop: threading.Event) -> Iterator[tuple[Path, Line]]:
+class Stop(Protocol):
+    """A threading.Event, as far as following needs one."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float) -> bool: ...
+
+
+def follow(paths: Sequence[Path], stop: Stop) -> Iterator[tuple[Path, Line]]:
     """Lines as they are written from now on, until `stop` is set or every log is gone. Rotation is followed."""
     followed = {path: _Followed(path) for path in paths}
     pause = 0.02

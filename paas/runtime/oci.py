@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paas.image.passwd import User
 from paas.runtime.extras import memory_mounts
 from paas.runtime.spec import ContainerSpec
 
@@ -98,7 +99,8 @@ def config(
 
 def process(spec: ContainerSpec, uid: int, gid: int, groups: Sequence[int], arguments: Sequence[str]) -> dict[str, Any]:
     """The `process` object. A process that is not root starts without capabilities, as in Docker."""
-    held = list(CAPABILITIES) if uid == 0 else []
+    bounding = list(CAPABILITIES if spec.capabilities is None else spec.capabilities)
+    held = bounding if uid == 0 else []
     return {
         "terminal": spec.terminal,
         "user": {"uid": uid, "gid": gid, "additionalGids": list(groups)},
@@ -106,7 +108,19 @@ def process(spec: ContainerSpec, uid: int, gid: int, groups: Sequence[int], argu
         "env": [f"{key}={value}" for key, value in spec.env.items()],
         "cwd": spec.cwd,
         "noNewPrivileges": spec.no_new_privileges,
-        "capabilities": {"bounding": list(CAPABILITIES), "effective": held, "permitted": held},
+        "capabilities": {"bounding": bounding, "effective": held, "permitted": held},
+    }
+
+
+def run_as(process: Mapping[str, Any], user: User) -> dict[str, Any]:
+    """What changes of a `process` object when it is to be another user's."""
+    bounding = process["capabilities"]["bounding"]
+    held = bounding if user.uid == 0 else []
+    env = [entry for entry in process["env"] if not entry.startswith("HOME=")]
+    return {
+        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
+        "capabilities": {"bounding": bounding, "effective": held, "permitted": held},
+        "env": [*env, f"HOME={user.home}"],
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal as signals
 import socket
 import stat
 import time
@@ -13,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from paas.errors import Conflict, NotFound, SystemFailure
+from paas.errors import Conflict, NotFound
+from paas.image.passwd import resolve_user
 from paas.paths import Paths
 from paas.runtime import cgroups, conmon, oci, rootfs
 from paas.runtime.bundle import Bundle
@@ -27,6 +27,7 @@ from paas.settings import Settings
 from paas.system import run as system
 from paas.system.files import ensure_directory, remove_tree, write_private
 from paas.system.processes import gone_within
+from paas.system.signals import signal_number
 
 _EXIT_FILE_PATIENCE = 2.0
 """Seconds to wait for conmon's note after a process is gone; conmon itself may have been killed."""
@@ -69,18 +70,21 @@ class Runtime:
     def create(self, spec: ContainerSpec, sandbox: Sandbox, *, stdio: tuple[int, int, int] | None = None) -> None:
         """Make a container; nothing of the image runs yet. With `stdio` its streams are these, else its log's.
 
-        Raises InvalidInput for what the image or spec got wrong, SystemFailure for what the host refuses. Call
-        `remove` after an error.
+        What it had on disk from before (see `put_away`), its changes and its log, it has again. Raises InvalidInput for
+        what the image or spec got wrong, SystemFailure for what the host refuses. Call `remove` after an error.
         """
         home = self._home(spec.id)
         ensure_directory(home, mode=0o700)
         data = ensure_directory(home / "data", mode=0o711)
-        for name in ("upper", "work"):
-            ensure_directory(data / name)
-        rootfs.begin_upper(data / "upper", self._paths.layers, spec.layers)
+        if not (data / "upper").exists():
+            for name in ("work", "upper"):
+                ensure_directory(data / name)
+            rootfs.begin_upper(data / "upper", self._paths.layers, spec.layers)
         write_private(home / "spec.json", json.dumps(_without_secrets(spec)))
         bundle = self._bundle(spec.id)
-        bundle.make(spec, sandbox, self._paths.layers, data, self._cgroup(spec.id), self._seccomp)
+        made = bundle.make(spec, sandbox, self._paths.layers, data, self._cgroup(spec.id), self._seccomp)
+        if made:  # not again when it is made a second time
+            write_private(home / "stubs.json", json.dumps(made))
         command = conmon.argv(
             self._places,
             spec.id,
@@ -88,6 +92,8 @@ class Runtime:
             self.log_path(spec.id),
             terminal=spec.terminal,
             passthrough=stdio is not None,
+            stdin=spec.stdin,
+            keep_stdin=spec.keep_stdin,
         )
         ensure_directory(self._places.persist / spec.id, mode=0o700)  # conmon dies without a word where it is missing
         pid = conmon.create((*self._namespace.prefix, *command), stdio, bundle.directory)
@@ -121,7 +127,7 @@ class Runtime:
     def signal(self, id: str, name: str) -> None:
         """Send a signal to the container's first process; nothing happens when it is gone."""
         pid = self.pid(id)
-        number = _signal_number(name)
+        number = signal_number(name)
         if pid is not None:
             try:
                 os.kill(pid, number)
@@ -136,15 +142,27 @@ class Runtime:
         code = self.status(id).exit_code
         return 255 if code is None else code
 
+    def pause(self, id: str) -> None:
+        """Freeze all processes of a container. They take no signal before `resume`, SIGKILL neither on cgroups v1."""
+        system.run((*self._namespace.prefix, *conmon.crun(self._places, "pause", id)))
+
+    def resume(self, id: str) -> None:
+        system.run((*self._namespace.prefix, *conmon.crun(self._places, "resume", id)))
+
     def remove(self, id: str) -> None:
         """Kill a container and remove all that belongs to it; harmless when there is nothing."""
+        self.put_away(id)
+        remove_tree(self._home(id))
+
+    def put_away(self, id: str) -> None:
+        """Kill a container and remove all of it but its changes and its log; `create` makes it again upon these."""
         self._watcher.discard(id)
         bundle = self._bundle(id)
         if bundle.directory.exists():
             system.run((*self._namespace.prefix, *conmon.crun(self._places, "delete", "--force", id)), check=False)
             self.stop(id, grace=0)
         bundle.remove()
-        for path in (self._places.persist / id, self._places.sockets / id, self._places.exits / id, self._home(id)):
+        for path in (self._places.persist / id, self._places.sockets / id, self._places.exits / id):
             remove_tree(path)
         cgroups.remove(self._cgroup(id))
 
@@ -223,13 +241,22 @@ class Runtime:
         terminal: bool,
         stdio: tuple[int, int, int],
         env: Mapping[str, str],
+        user: str | None = None,
+        cwd: str | None = None,
     ) -> ExecSession:
-        """Run another process in a running container, as its own user and with its environment. Raises Conflict."""
+        """Run another process in a running container, as its own user and with its environment unless told otherwise.
+
+        Raises Conflict when it does not run, InvalidInput for a user that it does not have.
+        """
         if self.pid(id) is None:
             raise Conflict(f"Container {id[:12]} is not running")
         process = dict(self._bundle(id).config()["process"])  # type: ignore[call-overload]
         process |= {"args": list(arguments), "terminal": terminal}
         process["env"] = [*process["env"], *(f"{key}={value}" for key, value in env.items())]
+        if user is not None:
+            process |= oci.run_as(process, resolve_user(self._bundle(id).root, user))
+        if cwd is not None:
+            process["cwd"] = cwd
         prefix = (*self._namespace.prefix, *conmon.crun(self._places, "exec"))
         return start_exec(prefix, id, process, self._bundle(id).directory, stdio if not terminal else None)
 
@@ -272,16 +299,6 @@ def _start_time(pid: int) -> int | None:
         return None
     fields = text.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else int(fields[19])
-
-
-def _signal_number(name: str) -> int:
-    text = name.upper()
-    if text.isdigit() and 1 <= int(text) <= 64:
-        return int(text)
-    try:
-        return signals.Signals["SIG" + text.removeprefix("SIG")]
-    except KeyError:
-        raise SystemFailure(f"{name!r} is not a signal") from None
 
 
 def _without_secrets(spec: ContainerSpec) -> dict[str, Any]:

@@ -58,10 +58,16 @@ class ContainerSpec:
     """As in USER: a name or id of the image, optionally with a group."""
     hostname: str = "container"
     terminal: bool = False
+    stdin: bool = False
+    """What those type who attach goes to the process; without it, and without a terminal, its input is empty."""
+    keep_stdin: bool = False
+    """The input stays open when whoever was attached leaves."""
     init: bool = False
     """Run under catatonit, which reaps orphans and passes signals on."""
     read_only: bool = False
     no_new_privileges: bool = True
+    capabilities: tuple[str, ...] | None = None
+    """Fewer than all that containers may have; None for these."""
     mounts: tuple[Mount, ...] = ()
     memory: int | None = None
     cpus: float | None = None

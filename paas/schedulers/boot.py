@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from paas.errors import DeployFailed, InvalidInput
 from paas.model import DEFAULT_PATH, WEB, Image, Instance, InstanceState, Release
@@ -93,10 +94,11 @@ class Booter:
         self._held: dict[str, Sandbox] = {}
         """Sandboxes by instance. Not found by address: after a restart of the machine addresses are given anew."""
 
-    def adopt(self, alive: Iterable[Instance]) -> None:
-        """Begin with the sandboxes of instances that a former engine left running; all others go."""
+    def adopt(self, alive: Iterable[Instance], others: Iterable[IPv4Address] = ()) -> None:
+        """Begin with the sandboxes of instances that a former engine left running, and with those at the addresses of
+        `others`; all but these go."""
         found = list(alive)
-        self._sandboxes.start({instance.address for instance in found})
+        self._sandboxes.start({*(instance.address for instance in found), *others})
         for instance in found:
             sandbox = self._sandboxes.at(instance.address)
             if sandbox is not None:

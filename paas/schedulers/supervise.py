@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 
 from paas.errors import NotFound, PaasError
 from paas.image.store import ImageStore
@@ -146,19 +147,24 @@ class Supervisor:
 
     # -- when the engine starts -----------------------------------------------------------------------------------
 
-    def adopt(self) -> list[Instance]:
+    def adopt(self, others: Mapping[str, IPv4Address | None] | None = None) -> list[Instance]:
         """Make rows and reality agree; returns the instances to be booted again (see `boot`).
 
         Running containers are left alone and watched. Whatever no row knows, and whatever had not become healthy, is
-        removed; what was draining goes on draining.
+        removed; what was draining goes on draining. `others` are containers that are no instances, with the addresses
+        of those that run: they are left alone.
         """
+        spared = others or {}
         rows = releases.instances(self._db)
         known = {row.instance.id for row in rows}
         for id in self._runtime.ids():
-            if id not in known:
+            if id not in known and id not in spared:
                 self._runtime.remove(id)
         alive = {row.instance.id for row in rows if self._runtime.status(row.instance.id).running}
-        self._booter.adopt(row.instance for row in rows if row.instance.id in alive)
+        self._booter.adopt(
+            (row.instance for row in rows if row.instance.id in alive),
+            [address for address in spared.values() if address is not None],
+        )
         lost: list[Instance] = []
         for row in rows:
             instance = row.instance

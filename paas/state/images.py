@@ -125,9 +125,10 @@ def by_prefix(db: Database, hex_prefix: str) -> list[str]:
 
 
 def unused_images(db: Database) -> list[str]:
-    """Images without a tag that no release uses."""
+    """Images without a tag that no release and no container uses."""
     rows = db.query(
         "SELECT id FROM images WHERE id NOT IN (SELECT image FROM tags) AND id NOT IN (SELECT image FROM releases)"
+        " AND id NOT IN (SELECT image FROM containers)"
     )
     return [row["id"] for row in rows]
 

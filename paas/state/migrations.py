@@ -163,4 +163,27 @@ CREATE INDEX builds_by_app ON builds(app);
 UPDATE properties SET key = 'git:deploy-branch' WHERE key = 'deploy-branch';
 """
 
-MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION, _2_BUILDS)
+_3_CONTAINERS = """
+CREATE TABLE containers (                       -- those that belong to no app
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    image TEXT NOT NULL REFERENCES images(id),
+    reference TEXT NOT NULL,                    -- what the image was called when the container was made
+    options TEXT NOT NULL,                      -- JSON, as paas.containers.model writes it
+    ports TEXT NOT NULL,                        -- JSON: [protocol, host port, container port]
+    created TEXT NOT NULL,
+    state TEXT NOT NULL,
+    address TEXT,                               -- while it runs
+    started TEXT NOT NULL DEFAULT '',
+    finished TEXT NOT NULL DEFAULT '',
+    exit_code INTEGER,                          -- of its last end
+    oom INTEGER NOT NULL DEFAULT 0,
+    restarts INTEGER NOT NULL DEFAULT 0,
+    stopped INTEGER NOT NULL DEFAULT 0,         -- by somebody, not by itself
+    health TEXT NOT NULL DEFAULT '',
+    error TEXT NOT NULL DEFAULT ''              -- why it could not be started the last time
+) WITHOUT ROWID;
+CREATE INDEX containers_by_image ON containers(image);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION, _2_BUILDS, _3_CONTAINERS)

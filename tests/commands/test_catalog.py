@@ -60,8 +60,22 @@ def test_too_few_and_too_many() -> None:
 
 def test_the_words_of_a_run_are_left_alone() -> None:
     values = parse(CATALOG.find("run"), ["-e", "A=1", "--no-tty", "wiki", "ls", "-l", "--help"])
-    assert (values["app"], values["command"], values["env"]) == ("wiki", ["ls", "-l", "--help"], ["A=1"])
+    assert (values["app_or_image"], values["command"], values["env"]) == ("wiki", ["ls", "-l", "--help"], ["A=1"])
     assert values["no_tty"]
+
+
+def test_short_flags_are_written_together_and_with_their_values() -> None:
+    values = parse(CATALOG.find("run"), ["-itd", "-p80:8080", "-eA=1", "--rm", "tiny:1", "-x", "-d"])
+    assert values["interactive"] and values["tty"] and values["detach"] and values["rm"]
+    assert (values["publish"], values["env"], values["command"]) == (["80:8080"], ["A=1"], ["-x", "-d"])
+    with pytest.raises(UsageError, match="no flag"):
+        parse(CATALOG.find("run"), ["-iq", "tiny:1"])
+
+
+def test_a_number_may_follow_tail() -> None:
+    logs = CATALOG.find("logs")
+    assert parse(logs, ["--tail", "5", "shop"])["tail"] == parse(logs, ["--tail=5", "shop"])["tail"] == 5
+    assert parse(logs, ["shop", "-t"])["tail"] is parse(logs, ["-t", "42"])["tail"] is True
 
 
 def test_a_bad_format_is_refused() -> None:

@@ -1,0 +1,70 @@
+"""Being with a container until it ends, or until one leaves: its streams, its terminal, signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
+
+from paas.commands.context import Context
+from paas.containers.ends import status_of
+from paas.containers.joining import Join
+from paas.containers.life import Before
+from paas.errors import Conflict, PaasError
+
+_PATIENCE = 10.0
+"""Seconds that a container has to end after a signal of the caller's was passed on, before the caller is let go."""
+_LAST_OUTPUT = 2.0
+DETACHED = "container"
+"""The kind of attachment that the keys ctrl-p, ctrl-q end."""
+
+
+def stay(ctx: Context, begin: Callable[[Before], object], *, terminal: bool, stdin: bool) -> int:
+    """Attach to a container that `begin` starts, or that runs: returns its exit status once it has ended.
+
+    `begin(before)` calls `before(id)` when the container can be attached to and has not begun yet. A caller that is
+    gone without a signal leaves it running; a signal is passed on.
+    """
+    life, runtime = ctx.platform.containers.life, ctx.platform.runtime
+    waited: list[tuple[str, Future[int]]] = []
+    joined: list[Join] = []
+    with ExitStack() as undo:
+
+        def before(id: str) -> None:
+            future = life.ends.next(id)
+            undo.callback(life.ends.forget, id, future)
+            waited.append((id, future))
+            attached = runtime.attach(id)
+            if terminal and ctx.tty:
+                runtime.resize(id, *ctx.size)
+                ctx.terminal.on_resize(lambda rows, columns: runtime.resize(id, rows, columns))
+                ctx.terminal.attach(DETACHED, attached.fileno())
+                attached.close()
+            else:
+                join = Join(attached, ctx.stdin if stdin else None, ctx.stdout, ctx.stderr)
+                joined.append(undo.enter_context(join))
+
+        begin(before)
+        if not waited:
+            raise Conflict("The container runs already", hint="attach joins it.")
+        id, future = waited[-1]
+        status = status_of(future, ctx.hung_up)
+        if status is None:
+            return _left(ctx, id, future)
+        for join in joined:
+            join.drained(_LAST_OUTPUT)
+        return status
+
+
+def _left(ctx: Context, id: str, future: Future[int]) -> int:
+    """The caller has typed Ctrl-C, or is gone."""
+    if not ctx.terminal.signal:
+        return 0
+    try:
+        ctx.platform.containers.life.kill(id, ctx.terminal.signal)
+    except PaasError:
+        pass  # ended meanwhile
+    try:
+        return future.result(timeout=_PATIENCE)
+    except TimeoutError:
+        return 130

@@ -1,0 +1,97 @@
+"""exec and attach — running containers, from inside."""
+
+from __future__ import annotations
+
+import os
+
+from paas.commands.attaching import stay
+from paas.commands.catalog import command
+from paas.commands.context import Context
+from paas.commands.declare import Argument, Flag
+from paas.containers import asking, lookup, model
+from paas.errors import Conflict, InvalidInput, UsageError
+from paas.state import people
+from paas.state.containers import State
+
+
+@command(
+    "exec",
+    Flag("--interactive", "pass your input on to it", short="-i"),
+    Flag("--tty", "give it a terminal", short="-t"),
+    Flag("--user", "a name or id of the image, optionally with a group", "USER[:GROUP]", short="-u"),
+    Flag("--env", "a variable; without a value, that which it has here", "KEY[=VALUE]", short="-e", many=True),
+    Flag("--workdir", "where it begins", "DIRECTORY", short="-w"),
+    Argument("container"),
+    Argument("command", rest=True),
+    admin=True,
+    examples=("exec shop-db ls -l /data", "exec -it shop-db sh", "exec -u 33 -w /srv wiki.web.1 id"),
+)
+def exec(
+    ctx: Context,
+    container: str,
+    command: list[str],
+    interactive: bool,
+    tty: bool,
+    user: str | None,
+    env: list[str],
+    workdir: str | None,
+) -> int:
+    """Run another command in a running container. The exit status is the command's."""
+    found = lookup.find(ctx.platform.db, container)
+    if found.row is not None and found.row.state is State.PAUSED:
+        raise Conflict(f"Container {found.name} is paused", hint=f"unpause {found.name}")
+    if tty and not ctx.tty:
+        raise UsageError("-t needs a terminal on your side", hint="Over ssh: ssh -t ...; in a script leave out -t.")
+    if workdir is not None and not workdir.startswith("/"):
+        raise InvalidInput("The working directory has to be an absolute path", hint="Example: -w /srv")
+    variables = {**({"TERM": ctx.term or "xterm"} if tty else {}), **asking.variables(env, ctx.environment)}
+    people.record(ctx.platform.db, ctx.who, found.app or "", "container exec", found.name)
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        session = ctx.platform.runtime.exec(
+            found.id,
+            command,
+            terminal=tty,
+            stdio=(ctx.stdin if interactive else nothing, ctx.stdout, ctx.stderr),
+            env=variables,
+            user=user,
+            cwd=workdir,
+        )
+    finally:
+        os.close(nothing)
+    with session:
+        if session.master is not None:
+            session.resize(*ctx.size)
+            ctx.terminal.on_resize(session.resize)
+            ctx.terminal.attach("pty", session.master)
+        while (status := session.wait(timeout=1.0)) is None:
+            if ctx.hung_up.is_set():
+                return 130
+        return status
+
+
+@command(
+    "attach",
+    Flag("--no-stdin", "only watch: your input stays yours"),
+    Argument("container"),
+    admin=True,
+    examples=("attach shop-shell",),
+)
+def attach(ctx: Context, container: str, no_stdin: bool) -> int:
+    """Join a container that runs, as if you had run it: its terminal or streams, its exit status.
+
+    ctrl-p ctrl-q leaves a terminal, and the container goes on; without a terminal, Ctrl-C is passed on to it.
+    """
+    row = lookup.own(ctx.platform.db, container, "attach")
+    if row.state is not State.RUNNING:
+        raise Conflict(f"Container {row.name} is not running", hint=f"start -a {row.name}")
+    options = model.loads(row.options)
+    if options.terminal and options.stdin and not ctx.tty and not no_stdin:
+        raise UsageError("Its terminal needs one on your side", hint="Over ssh: ssh -t ...; or watch: --no-stdin")
+    people.record(ctx.platform.db, ctx.who, "", "container attach", row.name)
+    return stay(
+        ctx,
+        lambda before: before(row.id),
+        terminal=options.terminal and not no_stdin,
+        stdin=options.stdin and not no_stdin,
+    )

@@ -1,0 +1,298 @@
+"""The life of a container that belongs to no app: made, started, stopped, removed; one change at a time for each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from paas.containers import model
+from paas.containers.ends import Ends
+from paas.containers.health import Health
+from paas.containers.making import refusal, spec_of
+from paas.containers.model import Options
+from paas.containers.names import ContainerName, generated
+from paas.containers.ports import HostPorts
+from paas.errors import Conflict, NotFound, PaasError, SystemFailure
+from paas.image.store import ImageStore
+from paas.model import PortMap
+from paas.network.network import Network
+from paas.runtime.runtime import Runtime
+from paas.runtime.sandbox import Sandbox, SandboxPool
+from paas.runtime.spec import new_id
+from paas.settings import Settings
+from paas.state import containers
+from paas.state.containers import ALIVE, HOLDING, ContainerRow, State
+from paas.state.database import Database
+from paas.system.locks import NamedLocks
+
+log = logging.getLogger(__name__)
+
+STOP_GRACE = 10.0
+"""Seconds from the stop signal to SIGKILL, unless another time is given."""
+LOST = 255
+"""The exit status of a container whose end nobody saw: the machine went down under it."""
+
+Before = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What containers are made of."""
+
+    settings: Settings
+    db: Database
+    images: ImageStore
+    runtime: Runtime
+    sandboxes: SandboxPool
+    network: Network
+    ports: HostPorts
+    resolv_conf: str
+
+
+class Life:
+    """Thread-safe. Rows are written first, so that an engine that dies half way leaves nothing unknown."""
+
+    def __init__(self, parts: Parts, ended: Callable[[ContainerRow], None]) -> None:
+        """`ended(row)` is called, with the container's lock held, after one has ended; the row is as it is then."""
+        self._parts = parts
+        self._db = parts.db
+        self._runtime = parts.runtime
+        self._ended = ended
+        self._locks = NamedLocks()
+        self._publishing = threading.Lock()
+        self._held: dict[str, Sandbox] = {}
+        self.health = Health(parts.db, parts.runtime)
+        self.ends = Ends()
+
+    # -- made and removed -----------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        image_name: str,
+        options: Options,
+        name: ContainerName | None,
+        ports: Sequence[PortMap],
+        before: Before = lambda id: None,
+    ) -> ContainerRow:
+        """Make a container and start it; on an error nothing is left. `before(id)` is called when it is made, just
+        before it begins.
+
+        Raises NotFound for the image, Conflict for a name or port that is taken, InvalidInput, SystemFailure.
+        """
+        id = new_id()
+        with self.hold(id, "its start"):
+            with self._db.transaction():
+                image = self._parts.images.find(image_name)
+                chosen = name or generated(lambda taken: containers.by_name(self._db, taken) is not None)
+                row = containers.insert(self._db, id, chosen, image.id, image_name, model.dumps(options), ports)
+                self._parts.ports.check_free(row)
+            try:
+                self._boot(row, before)
+            except BaseException:
+                self.delete(id)
+                raise
+            return self.get(id)
+
+    def remove(self, id: str, *, force: bool = False) -> None:
+        """Remove a container with all it has written. Raises Conflict for one that runs, unless `force` ends it."""
+        if force:
+            self._kill_now(id)
+        with self.hold(id, "its removal"):
+            row = self.get(id)
+            if row.state in HOLDING and not force:
+                raise Conflict(
+                    f"Container {row.name} is {row.state}", hint=f"Stop it first: stop {row.name}; or: rm -f {row.name}"
+                )
+            self.delete(id)
+
+    def rename(self, id: str, name: ContainerName) -> None:
+        containers.set_name(self._db, self.get(id).id, name)
+
+    # -- started and ended ----------------------------------------------------------------------------------------
+
+    def start(self, id: str, before: Before = lambda id: None) -> None:
+        """Start one that has ended, upon what it had written; nothing happens when it runs."""
+        with self.hold(id, "its start"):
+            row = self.get(id)
+            if row.state is State.PAUSED:
+                raise Conflict(f"Container {row.name} is paused", hint=f"unpause {row.name}")
+            if row.state not in ALIVE:
+                self.boot(row, restarts=0, before=before)
+
+    def boot(self, row: ContainerRow, *, restarts: int, before: Before = lambda id: None) -> None:
+        """Start a container that does not run; its lock is held. On an error it has ended as it had before."""
+        try:
+            with self._db.transaction():
+                containers.set_state(self._db, row.id, State.STARTING)
+                containers.set_restarts(self._db, row.id, restarts)
+                self._parts.ports.check_free(row)
+            self._boot(row, before)
+        except BaseException as error:
+            said = error.message if isinstance(error, PaasError) else "interrupted"
+            state = row.state if row.state is State.RESTARTING else State.EXITED
+            containers.set_ended(self._db, row.id, state, row.exit_code, oom=row.oom, restarts=restarts, error=said)
+            raise
+
+    def stop(self, id: str, grace: float = STOP_GRACE) -> None:
+        """Its stop signal, up to `grace` seconds, then SIGKILL. It stays ended; nothing happens when it is."""
+        with self.hold(id, "its stop"):
+            row = self.get(id)
+            containers.set_stopped(self._db, id)
+            if row.state is State.RESTARTING:
+                containers.set_ended(
+                    self._db, id, State.EXITED, row.exit_code, oom=row.oom, restarts=row.restarts, error=row.error
+                )
+            elif row.state in ALIVE:
+                if row.state is State.PAUSED:
+                    self._runtime.resume(id)
+                self._runtime.stop(id, grace=grace)
+                self.finish(id)
+
+    def restart(self, id: str, grace: float = STOP_GRACE) -> None:
+        """Stop and start. One that was to be removed at its end is kept, as it has not come to it."""
+        with self.hold(id, "its restart"):
+            row = self.get(id)
+            if row.state in ALIVE:
+                if row.state is State.PAUSED:
+                    self._runtime.resume(id)
+                self._runtime.stop(id, grace=grace)
+                self.clear(id)
+            self.boot(row, restarts=0)
+
+    def kill(self, id: str, signal: str = "KILL") -> None:
+        """Send a signal to its first process; one that is to end it is waited for. Raises Conflict, InvalidInput."""
+        row = self.get(id)
+        if row.state not in ALIVE:
+            raise Conflict(f"Container {row.name} is not running", hint=f"start {row.name}")
+        plain = signal.upper().removeprefix("SIG")
+        deadly = plain in ("KILL", "9")
+        stop_signal = str(self._runtime.spec(id).get("stop_signal") or "SIGTERM").removeprefix("SIG")
+        if deadly or plain == stop_signal:
+            containers.set_stopped(self._db, id)
+        if deadly:
+            self._kill_now(id)
+            self.finished(id)
+        else:
+            self._runtime.signal(id, plain)
+
+    def pause(self, id: str) -> None:
+        with self.hold(id, "its pause"):
+            row = self.get(id)
+            if row.state is not State.RUNNING:
+                raise Conflict(f"Container {row.name} is {row.state}", hint="Only one that runs can be paused.")
+            self._runtime.pause(id)
+            containers.set_state(self._db, id, State.PAUSED)
+
+    def unpause(self, id: str) -> None:
+        with self.hold(id, "its resumption"):
+            row = self.get(id)
+            if row.state is not State.PAUSED:
+                raise Conflict(f"Container {row.name} is not paused")
+            self._runtime.resume(id)
+            containers.set_state(self._db, id, State.RUNNING)
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def finished(self, id: str) -> None:
+        """Its process is gone: note how, unless somebody has done so already."""
+        with self.hold(id, "its end"):
+            row = containers.get(self._db, id)
+            if row is not None and row.state in (State.RUNNING, State.PAUSED) and self._runtime.pid(id) is None:
+                self.finish(id)
+
+    def finish(self, id: str) -> None:
+        """Put away what has ended, and tell everybody who waits for it; its lock is held."""
+        row = self.get(id)
+        status = self._runtime.status(id)
+        code = LOST if status.exit_code is None else status.exit_code
+        self.clear(id)
+        containers.set_ended(self._db, id, State.EXITED, code, oom=status.oom, restarts=row.restarts)
+        self.publish(row)
+        try:
+            self._ended(self.get(id))
+        finally:
+            self.ends.tell(id, code)
+
+    def clear(self, id: str) -> None:
+        """Leave nothing of a container but what is on disk."""
+        self.health.stop(id)
+        self._runtime.put_away(id)
+        sandbox = self._held.pop(id, None)
+        if sandbox is not None:
+            self._parts.sandboxes.release(sandbox)
+
+    def delete(self, id: str) -> None:
+        """Remove all of it; its lock is held."""
+        row = self.get(id)
+        containers.set_state(self._db, id, State.REMOVING)
+        self.clear(id)
+        self._runtime.remove(id)
+        containers.delete(self._db, id)
+        self.publish(row)
+        self.ends.tell(id, LOST if row.exit_code is None else row.exit_code)
+
+    # -- what is known --------------------------------------------------------------------------------------------
+
+    def get(self, id: str) -> ContainerRow:
+        """Raises NotFound."""
+        row = containers.get(self._db, id)
+        if row is None:
+            raise NotFound(f"Container {id[:12]} does not exist any more")
+        return row
+
+    def adopt_running(self, row: ContainerRow) -> None:
+        """Take over one that a former engine left running; its sandbox is in use."""
+        assert row.address is not None
+        sandbox = self._parts.sandboxes.at(row.address)
+        if sandbox is not None:
+            self._held[row.id] = sandbox
+        self._runtime.watch(row.id)
+        self.health.resume(row, self._parts.images.image(row.image).config.healthcheck)
+
+    def publish(self, row: ContainerRow) -> None:
+        """Have the network know where the ports of all containers lead now; `row` is the one that has changed."""
+        if row.ports:
+            with self._publishing:  # the last one to look is the last one to tell
+                self._parts.network.set_forwards(self._parts.ports.forwards(), "containers")
+
+    @contextmanager
+    def hold(self, id: str, purpose: str) -> Iterator[None]:
+        """The container's lock. Its holder may take it again."""
+        with self._locks.hold(id, purpose):
+            yield
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _boot(self, row: ContainerRow, before: Before) -> None:
+        options = model.loads(row.options)
+        image = self._parts.images.image(row.image)
+        spec = spec_of(row.id, options, image, self._parts.settings, self._parts.resolv_conf)
+        check = image.config.healthcheck
+        try:
+            sandbox = self._held[row.id] = self._parts.sandboxes.take()
+            containers.set_starting(self._db, row.id, sandbox.address)
+            self._runtime.create(spec, sandbox)
+            self.publish(row)
+            before(row.id)
+            self._runtime.start(row.id)
+            containers.set_running(self._db, row.id, self.health.first(check))
+            self.health.start(row.id, check)
+        except SystemFailure as error:
+            self.clear(row.id)
+            raise refusal(error, spec.args[0]) from None
+        except BaseException:
+            self.clear(row.id)
+            raise
+
+    def _kill_now(self, id: str) -> None:
+        """Without the lock, which may be held by a patient stop: after this it is let go soon."""
+        row = self.get(id)
+        if self._runtime.pid(id) is not None:
+            containers.set_stopped(self._db, id)
+            self._runtime.signal(id, "KILL")
+            if row.state is State.PAUSED:
+                self._runtime.resume(id)
+            self._runtime.wait(id, timeout=10)

@@ -1,0 +1,81 @@
+"""What a container was asked to be: pure data, kept with it as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from paas.model import Mount
+
+Policy = Literal["no", "on-failure", "always", "unless-stopped"]
+Net = Literal["own", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """`most` restarts after a failure, 0 for as many as it takes."""
+
+    policy: Policy = "no"
+    most: int = 0
+
+    def wanted(self, exit_code: int | None, restarts: int, *, stopped: bool) -> bool:
+        """Whether a container that ended so, after so many restarts, is started again; `stopped`: somebody ended it."""
+        if stopped:
+            return False
+        match self.policy:
+            case "always" | "unless-stopped":
+                return True
+            case "on-failure":
+                return exit_code != 0 and (self.most == 0 or restarts < self.most)
+            case _:
+                return False
+
+    def __str__(self) -> str:
+        return f"{self.policy}:{self.most}" if self.most else self.policy
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `run` was told. `memory` in bytes; None stands for the image's own, or no limit."""
+
+    command: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    workdir: str | None = None
+    user: str | None = None
+    hostname: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    memory: int | None = None
+    cpus: float | None = None
+    read_only: bool = False
+    network: Net = "own"
+    capabilities: tuple[str, ...] | None = None
+    restart: Restart = Restart()
+    terminal: bool = False
+    stdin: bool = False
+    detached: bool = False
+    init: bool = False
+    remove: bool = False
+    """Remove it once it has ended."""
+
+
+def dumps(options: Options) -> str:
+    return json.dumps({**asdict(options), "mounts": [[str(m.source), m.target, m.read_only] for m in options.mounts]})
+
+
+def loads(text: str) -> Options:
+    value = json.loads(text)
+    capabilities = value["capabilities"]
+    return Options(
+        **{
+            **value,
+            "command": tuple(value["command"]),
+            "mounts": tuple(Mount(Path(source), target, read_only) for source, target, read_only in value["mounts"]),
+            "capabilities": None if capabilities is None else tuple(capabilities),
+            "restart": Restart(**value["restart"]),
+        }
+    )
