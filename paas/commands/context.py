@@ -18,6 +18,7 @@ from paas.apps.processes import Processes
 from paas.apps.properties import Properties
 from paas.apps.storage import Storage
 from paas.build.steps.caches import CacheMounts
+from paas.containers.files import Files
 from paas.containers.supervise import Containers
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
@@ -57,6 +58,7 @@ class Platform:
     oneoff: OneOff
     runtime: Runtime
     containers: Containers
+    container_files: Files
     proxy: Proxy
     properties: Properties
     build_settings: BuildSettings

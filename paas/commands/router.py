@@ -11,6 +11,7 @@ from paas.commands import (
     builder,
     builds,
     config,
+    container_files,
     containers,
     domains,
     general,
@@ -24,6 +25,7 @@ from paas.commands import (
     ports,
     ps,
     storage,
+    watching,
     web,
 )
 from paas.commands import (
@@ -43,6 +45,7 @@ MODULES = (
     builder,
     builds,
     config,
+    container_files,
     containers,
     domains,
     general,
@@ -57,6 +60,7 @@ MODULES = (
     ps,
     run_command,
     storage,
+    watching,
     web,
 )
 """Importing them fills the catalog."""

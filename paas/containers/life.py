@@ -249,6 +249,8 @@ class Life:
         sandbox = self._parts.sandboxes.at(row.address)
         if sandbox is not None:
             self._held[row.id] = sandbox
+        if row.state is State.RUNNING:
+            self._runtime.resume(row.id, check=False)  # an engine may have died while a commit had it paused
         self._runtime.watch(row.id)
         self.health.resume(row, self._parts.images.image(row.image).config.healthcheck)
 

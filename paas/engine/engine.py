@@ -19,6 +19,7 @@ from paas.apps.storage import Storage
 from paas.build.builder import Builder
 from paas.build.steps.caches import CacheMounts
 from paas.commands.context import Platform
+from paas.containers.files import Files
 from paas.containers.life import Parts
 from paas.containers.ports import HostPorts
 from paas.containers.supervise import Containers
@@ -188,6 +189,7 @@ class Engine:
             oneoff=OneOff(db, images, runtime, sandboxes, app_containers),
             runtime=runtime,
             containers=containers,
+            container_files=Files(containers.parts, containers.life, paths),
             proxy=proxy,
             properties=properties,
             build_settings=build_settings,

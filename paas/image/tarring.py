@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paas.errors import SystemFailure
@@ -32,6 +32,8 @@ _TYPES = {
 """Sockets are not among them: no tar has a type for one, and nothing listens on it any more."""
 
 Write = Callable[[bytes], object]
+Owners = Callable[[int, int], tuple[int, int]]
+"""(user, group) on disk -> those in the tar."""
 
 
 def write_tar(layer: Path, write: Write) -> None:
@@ -41,9 +43,22 @@ def write_tar(layer: Path, write: Write) -> None:
     A file whose own name begins with `.wh.` is left out: it would delete another one. Raises SystemFailure.
     """
     try:
-        _Writer(write).run(layer)
+        _Writer(write, lambda uid, gid: (uid, gid), marks=True).run(layer)
     except OSError as error:
         raise SystemFailure(f"The layer {layer.name} cannot be read: {error.strerror}") from error
+
+
+def write_tree(
+    directory: int, name: str, write: Write, *, called: str = "", owners: Owners = lambda uid, gid: (uid, gid)
+) -> None:
+    """Give the tar of what `name` is in an open directory to `write`; `called` is its name in the tar.
+
+    With the name `.` it is the directory's content. `owners` says what owners entries have. Raises SystemFailure.
+    """
+    try:
+        _Writer(write, owners, marks=False).run_one(directory, name, called or name)
+    except OSError as error:
+        raise SystemFailure(f"{name} cannot be read: {error.strerror}") from error
 
 
 def header(name: str, size: int) -> bytes:
@@ -71,19 +86,30 @@ class _Level:
     path: str
     """With a slash at its end, unless it is the root ('')."""
     names: Iterator[str]
+    called: Mapping[str, str] = field(default_factory=dict)
+    """What some of them are called in the tar, where that is not their name."""
 
 
 class _Writer:
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, owners: Owners, *, marks: bool) -> None:
+        """`marks`: what overlayfs marks as hidden becomes whiteouts; without, there is nothing of that kind."""
         self._write = write
+        self._owners = owners
+        self._marks = marks
         self._first_names: dict[int, str] = {}
         """By inode, the first name of files with several."""
 
     def run(self, layer: Path) -> None:
-        levels: list[_Level] = []
+        self._go([self._enter(os.open(layer, _DIRECTORY), "")])
+
+    def run_one(self, directory: int, name: str, called: str) -> None:
+        if name == ".":
+            self._go([self._enter(os.open(".", _DIRECTORY, dir_fd=directory), "")])
+            return
+        self._go([_Level(os.dup(directory), "", iter([name]), {name: called})])
+
+    def _go(self, levels: list[_Level]) -> None:
         try:
-            root = os.open(layer, _DIRECTORY)
-            levels.append(self._enter(root, ""))
             while levels:
                 level = levels[-1]
                 name = next(level.names, None)
@@ -91,9 +117,10 @@ class _Writer:
                     os.close(level.descriptor)
                     levels.pop()
                     continue
-                inner = self._entry(level, name)
+                path = level.path + level.called.get(name, name)
+                inner = self._entry(level, name, path)
                 if inner is not None:
-                    levels.append(self._enter(inner, f"{level.path}{name}/"))
+                    levels.append(self._enter(inner, f"{path}/"))
         finally:
             for level in levels:
                 os.close(level.descriptor)
@@ -104,20 +131,21 @@ class _Writer:
         info = os.fstat(directory)
         if path or (stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid) != (0o755, 0, 0):
             self._header(path or "./", info, xattrs=_xattrs(directory))
-        if _is_opaque(directory):
+        if self._marks and _is_opaque(directory):
             self._write(_buffer(tarfile.TarInfo(path + _OPAQUE)))
         names = []
         for name in sorted(os.listdir(directory), key=os.fsencode):
-            if _is_whiteout(os.stat(name, dir_fd=directory, follow_symlinks=False)):
+            if not self._marks:
+                names.append(name)
+            elif _is_whiteout(os.stat(name, dir_fd=directory, follow_symlinks=False)):
                 self._write(_buffer(tarfile.TarInfo(f"{path}{_WHITEOUT}{name}")))
             elif not name.startswith(_WHITEOUT):
                 names.append(name)
         return _Level(directory, path, iter(names))
 
-    def _entry(self, level: _Level, name: str) -> int | None:
+    def _entry(self, level: _Level, name: str, path: str) -> int | None:
         """Write an entry; a directory is only opened, and returned."""
         info = os.stat(name, dir_fd=level.descriptor, follow_symlinks=False)
-        path = level.path + name
         if stat.S_ISDIR(info.st_mode):
             return os.open(name, _DIRECTORY, dir_fd=level.descriptor)
         if info.st_nlink > 1:
@@ -151,7 +179,7 @@ class _Writer:
         entry = tarfile.TarInfo(path)
         entry.type = kind or _TYPES[stat.S_IFMT(info.st_mode)]
         entry.mode = stat.S_IMODE(info.st_mode)
-        entry.uid, entry.gid = info.st_uid, info.st_gid
+        entry.uid, entry.gid = self._owners(info.st_uid, info.st_gid)
         entry.mtime = info.st_mtime_ns // 1_000_000_000
         entry.linkname, entry.size = target, size
         if entry.ischr() or entry.isblk():

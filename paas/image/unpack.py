@@ -108,15 +108,18 @@ def unpack(
     whiteouts: bool = False,
     time: int | None = None,
     limits: Limits = Limits(),
+    owner_base: int = 0,
 ) -> None:
     """Unpack a plain tar `stream` into `destination` below the directory descriptor `root`.
+
+    `owner_base` is added to all owners: the first host id of the range of a container whose files these are to be.
 
     Owners, modes, times (unless `time`, in ns, is given), hard links, file capabilities and user xattrs are kept;
     devices and sockets are left out. Raises InvalidInput for entries that lead outside and beyond the limits.
     """
     metered = _Metered(stream)
     source = cast(IO[bytes], metered)
-    unpacker = _Unpacker(metered, root, destination.rstrip("/"), whiteouts, time, limits)
+    unpacker = _Unpacker(metered, root, destination.rstrip("/"), whiteouts, time, limits, owner_base)
     try:
         with tarfile.open(fileobj=source, mode="r|", errorlevel=1, errors="surrogateescape") as archive:
             unpacker.run(archive)
@@ -156,7 +159,14 @@ class _Metered:
 
 class _Unpacker:
     def __init__(
-        self, stream: _Metered, root: int, destination: str, whiteouts: bool, time: int | None, limits: Limits
+        self,
+        stream: _Metered,
+        root: int,
+        destination: str,
+        whiteouts: bool,
+        time: int | None,
+        limits: Limits,
+        owner_base: int,
     ) -> None:
         self._stream = stream
         self.entry = ""
@@ -165,6 +175,8 @@ class _Unpacker:
         self._whiteouts = whiteouts
         self._time = time
         self._limits = limits
+        self._owner_base = owner_base
+        self._most = 0xFFFF_FFFE if owner_base == 0 else 0xFFFF
         self._written = 0
         self._directories: list[tuple[str, int]] = []
 
@@ -183,7 +195,7 @@ class _Unpacker:
             if path == "":
                 continue
             parent, _, name = path.rpartition("/")
-            directory = make_directories(self._root, f"{self._destination}/{parent}")
+            directory = make_directories(self._root, f"{self._destination}/{parent}", owner=self._owner_base)
             try:
                 self._place(archive, member, directory, name, path)
             finally:
@@ -269,9 +281,10 @@ class _Unpacker:
                 raise InvalidInput("The archive ends in the middle of a file")
 
     def _dress(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
-        if not (0 <= member.uid <= 0xFFFF_FFFE and 0 <= member.gid <= 0xFFFF_FFFE):
+        if not (0 <= member.uid <= self._most and 0 <= member.gid <= self._most):
             raise InvalidInput(f"The archive's entry {shown(member.name)} has an impossible owner")
-        os.chown(name, member.uid, member.gid, dir_fd=directory, follow_symlinks=False)
+        owner = self._owner_base
+        os.chown(name, owner + member.uid, owner + member.gid, dir_fd=directory, follow_symlinks=False)
         if not member.issym():
             os.chmod(name, member.mode & 0o7777, dir_fd=directory)
             self._set_xattrs(member, directory, name)

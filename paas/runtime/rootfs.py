@@ -65,8 +65,13 @@ def begin_upper(upper: Path, layers: Path, numbers: Sequence[int]) -> None:
 
 
 @contextlib.contextmanager
-def mounted_plain(scratch: Path, layers: Path, numbers: Sequence[int], data: Path | None) -> Iterator[Path]:
-    """Mount layers for our own use, owners as on disk; yields the root. `scratch` is made and removed."""
+def mounted_plain(
+    scratch: Path, layers: Path, numbers: Sequence[int], data: Path | None, *, volatile: bool = True
+) -> Iterator[Path]:
+    """Mount layers for our own use, owners as on disk; yields the root. `scratch` is made and removed.
+
+    `data` that was mounted `volatile` cannot be mounted again.
+    """
     ensure_directory(scratch, mode=0o700)
     target = ensure_directory(scratch / "merged")
     try:
@@ -76,7 +81,7 @@ def mounted_plain(scratch: Path, layers: Path, numbers: Sequence[int], data: Pat
         text = "lowerdir=" + ":".join(_names(layers, numbers, at_least=2 if data is None else 1))
         if data is not None:
             text += f",upperdir={data}/upper,workdir={data}/work"
-        _mount(target, layers, f"{text},{_OPTIONS}{',volatile' if data else ''}")
+        _mount(target, layers, f"{text},{_OPTIONS}{',volatile' if data and volatile else ''}")
         yield target
     finally:
         mounts.unmount(target)

@@ -15,13 +15,14 @@ from typing import Any
 from paas.errors import Conflict, NotFound
 from paas.image.passwd import resolve_user
 from paas.paths import Paths
-from paas.runtime import cgroups, conmon, oci, rootfs
+from paas.runtime import cgroups, conmon, oci, rootfs, usage
 from paas.runtime.bundle import Bundle
 from paas.runtime.exec import ExecSession, start_exec
 from paas.runtime.sandbox import Sandbox, SandboxPool
 from paas.runtime.seccomp import CompiledProfile
 from paas.runtime.spec import ContainerSpec
 from paas.runtime.steps import Steps
+from paas.runtime.usage import Usage
 from paas.runtime.watcher import Watcher
 from paas.settings import Settings
 from paas.system import run as system
@@ -146,8 +147,9 @@ class Runtime:
         """Freeze all processes of a container. They take no signal before `resume`, SIGKILL neither on cgroups v1."""
         system.run((*self._namespace.prefix, *conmon.crun(self._places, "pause", id)))
 
-    def resume(self, id: str) -> None:
-        system.run((*self._namespace.prefix, *conmon.crun(self._places, "resume", id)))
+    def resume(self, id: str, *, check: bool = True) -> None:
+        """Without `check` nothing happens when it is not paused."""
+        system.run((*self._namespace.prefix, *conmon.crun(self._places, "resume", id)), check=check)
 
     def remove(self, id: str) -> None:
         """Kill a container and remove all that belongs to it; harmless when there is nothing."""
@@ -202,6 +204,26 @@ class Runtime:
                     break
                 time.sleep(0.005)
         return Status(running=False, oom=oom)
+
+    def usage(self, id: str) -> Usage:
+        """What a container uses now; all zero when it does not run."""
+        return usage.of(self._cgroup(id), self.pid(id))
+
+    def processes(self, id: str) -> list[int]:
+        """All processes of a container, as the host sees them."""
+        return usage.processes(self._cgroup(id))
+
+    def data(self, id: str) -> Path:
+        """What a container has changed: `upper` and `work` of an overlay upon its layers, owners as on disk."""
+        return self._home(id) / "data"
+
+    def stubs(self, id: str) -> list[str]:
+        """Paths that were made, by us or by crun, only to be mounted over."""
+        try:
+            found: list[str] = json.loads((self._home(id) / "stubs.json").read_text())
+        except FileNotFoundError:
+            found = []
+        return [*found, "/dev", "/proc", "/sys"]
 
     def log_path(self, id: str) -> Path:
         return self._home(id) / "log"

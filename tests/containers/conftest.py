@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,9 @@ def status(paas: Paas, name: str) -> str:
         if columns[-1].strip() == name:
             return columns[4].strip()
     return ""
+
+
+@pytest.fixture
+def tmp_path_of(machine: Machine) -> Path:
+    """An empty directory on the machine."""
+    return Path(tempfile.mkdtemp(dir=machine.disk))
