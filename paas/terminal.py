@@ -11,6 +11,7 @@ import tty
 from collections.abc import Iterator
 
 from paas import wire
+from paas.detaching import KIND, DetachKeys
 
 _BLOCK = 1 << 16
 _BACKLOG = 1 << 18
@@ -35,21 +36,27 @@ def raw_mode(descriptor: int) -> Iterator[None]:
 def attach(connection: socket.socket, descriptor: int, kind: str) -> int | None:
     """Join standard input and output with `descriptor` until its other end is gone or the engine has a status.
 
-    Returns that status, or None when the engine has not sent it yet. `descriptor` is closed.
+    Returns that status, or None when the engine has not sent it yet; 0 when the user has left by the keys for that.
+    `descriptor` is closed.
     """
     with raw_mode(0):
         try:
             os.set_blocking(descriptor, False)
-            return _Join(connection, descriptor, packets=kind == "conmon").run()
+            keys = DetachKeys() if kind == KIND else None
+            return _Join(connection, descriptor, packets=kind in ("conmon", KIND), keys=keys).run()
         finally:
             os.close(descriptor)
 
 
 class _Join:
-    def __init__(self, connection: socket.socket, descriptor: int, *, packets: bool) -> None:
+    def __init__(
+        self, connection: socket.socket, descriptor: int, *, packets: bool, keys: DetachKeys | None = None
+    ) -> None:
         self._connection = connection
         self._far = descriptor
         self._packets = packets
+        self._keys = keys
+        self._left = False
         self._pending = bytearray()
         self._input = True
 
@@ -68,6 +75,10 @@ class _Join:
                 return None
             if 0 in ready:
                 self._type()
+            if self._left:
+                self._write()
+                os.write(1, b"\r\n")
+                return 0
             if self._connection.fileno() in ready:
                 received = wire.receive(self._connection)
                 if received is None:
@@ -82,7 +93,11 @@ class _Join:
             data = os.read(0, _BLOCK)
         except OSError:
             data = b""
-        self._pending += data
+        if self._keys is not None and data:
+            passed, self._left = self._keys.feed(data)
+            self._pending += passed
+        else:
+            self._pending += data
         if not data:
             self._input = False
             if self._packets:

@@ -10,13 +10,12 @@ from paas.commands.context import Context
 from paas.containers.ends import status_of
 from paas.containers.joining import Join
 from paas.containers.life import Before
+from paas.detaching import KIND
 from paas.errors import Conflict, PaasError
 
 _PATIENCE = 10.0
 """Seconds that a container has to end after a signal of the caller's was passed on, before the caller is let go."""
 _LAST_OUTPUT = 2.0
-DETACHED = "container"
-"""The kind of attachment that the keys ctrl-p, ctrl-q end."""
 
 
 def stay(ctx: Context, begin: Callable[[Before], object], *, terminal: bool, stdin: bool) -> int:
@@ -38,7 +37,7 @@ def stay(ctx: Context, begin: Callable[[Before], object], *, terminal: bool, std
             if terminal and ctx.tty:
                 runtime.resize(id, *ctx.size)
                 ctx.terminal.on_resize(lambda rows, columns: runtime.resize(id, rows, columns))
-                ctx.terminal.attach(DETACHED, attached.fileno())
+                ctx.terminal.attach(KIND, attached.fileno())
                 attached.close()
             else:
                 join = Join(attached, ctx.stdin if stdin else None, ctx.stdout, ctx.stderr)

@@ -33,6 +33,7 @@ class Session:
         self._streams: Streams | None = None
         self._connection: socket.socket | None = None
         self._interrupted = False
+        self._detached = False
 
     def resize(self, rows: int, columns: int) -> None:
         """The client's window has another size."""
@@ -73,7 +74,7 @@ class Session:
             with self._lock:
                 self._connection = connection
             try:
-                streams.start(lambda: _hang_up(connection), self._interrupt)
+                streams.start(lambda: _hang_up(connection), self._interrupt, lambda: self._detach(connection))
                 return self._wait(connection, streams)
             finally:
                 with self._lock:
@@ -87,6 +88,8 @@ class Session:
             except (OSError, wire.WireError):
                 answer = None
             if answer is None:
+                if self._detached:
+                    return 0
                 if self._interrupted or self.channel.closed:
                     return Cancelled.exit_code
                 return self._refuse(1, "The engine stopped before the command had ended", "Try again.", close=False)
@@ -115,6 +118,11 @@ class Session:
         return self._services.run(
             request.service, repo, env, streams.theirs, lambda end: streams.start(on_close=end, on_interrupt=end)
         )
+
+    def _detach(self, connection: socket.socket) -> None:
+        """The user leaves a container that goes on."""
+        self._detached = True
+        _hang_up(connection)
 
     def _interrupt(self) -> None:
         """Ctrl-C: the first asks the command to end, the next one leaves it."""

@@ -7,9 +7,11 @@ more: its number may be another session's a moment later.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
+import socket
 import struct
 import termios
 import threading
@@ -18,6 +20,8 @@ from dataclasses import dataclass
 from types import TracebackType
 
 import paramiko
+
+from paas.detaching import KIND, DetachKeys
 
 _BLOCK = 1 << 16
 _LAST_OUTPUT_MS = 200
@@ -45,6 +49,8 @@ class Streams:
         self._outputs: list[threading.Thread] = []
         self._threads: list[threading.Thread] = []
         self._on_interrupt: Callable[[], None] = lambda: None
+        self._on_detach: Callable[[], None] = lambda: None
+        self._keys: DetachKeys | None = None
         self._master: int | None = None
         self._attached: int | None = None
         self._ours: list[int] = []
@@ -69,13 +75,20 @@ class Streams:
     ) -> None:
         self.close()
 
-    def start(self, on_close: Callable[[], None], on_interrupt: Callable[[], None]) -> None:
+    def start(
+        self,
+        on_close: Callable[[], None],
+        on_interrupt: Callable[[], None],
+        on_detach: Callable[[], None] = lambda: None,
+    ) -> None:
         """`theirs` have been given away: close them here and let data flow.
 
         `on_close` is called once, when the channel is closed by whichever side; `on_interrupt` for each Ctrl-C typed
-        into a terminal of ours that would turn it into a signal.
+        into a terminal of ours that would turn it into a signal; `on_detach` when the client has typed the keys that
+        leave a container.
         """
         self._close_theirs()
+        self._on_detach = on_detach
         self._on_interrupt = on_interrupt
         if self._master is not None:
             self._output(self._master, False)
@@ -94,8 +107,9 @@ class Streams:
             os.close(descriptor)
             return
         os.set_blocking(descriptor, False)
+        self._keys = DetachKeys() if kind == KIND else None
         self._attached = descriptor
-        self._output(descriptor, kind == "conmon")
+        self._output(descriptor, kind in ("conmon", KIND))
 
     def resize(self, rows: int, columns: int) -> None:
         with self._lock:
@@ -198,8 +212,22 @@ class Streams:
                 if _INTERRUPT in data and termios.tcgetattr(self._master)[3] & termios.ISIG:
                     self._on_interrupt()  # no process has this terminal for its own, so none gets the signal
                 attached = self._master
+            elif self._keys is not None and data:
+                data, left = self._keys.feed(data)
+                if left:
+                    self._write(attached, data)
+                    self._leave(attached)
+                    return
+                if not data:
+                    continue
             if not self._write(attached, data or _END) or not data:
                 return
+
+    def _leave(self, attached: int) -> None:
+        """Show no more of what the container prints, however much that is."""
+        with socket.socket(fileno=os.dup(attached)) as far, contextlib.suppress(OSError):
+            far.shutdown(socket.SHUT_RDWR)
+        self._on_detach()
 
     def _write(self, target: int, data: bytes) -> bool:
         """All of `data`; False when its reader is gone or the command has ended."""

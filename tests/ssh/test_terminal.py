@@ -30,12 +30,16 @@ class Screen:
             left = deadline - time.monotonic()
             assert left > 0, f"{text!r} did not appear in {self.seen!r}"
             if select.select([self.master], [], [], left)[0]:
-                try:
-                    data = os.read(self.master, 65536)
-                except OSError:
-                    data = b""
-                assert data, f"the end came before {text!r}: {self.seen!r}"
-                self.seen += data
+                before = len(self.seen)
+                assert len(self.read()) > before, f"the end came before {text!r}: {self.seen!r}"
+        return self.seen
+
+    def read(self) -> bytes:
+        """All that has been shown so far, once there is something new or the end has come."""
+        try:
+            self.seen += os.read(self.master, 65536)
+        except OSError:
+            pass
         return self.seen
 
     def type(self, data: bytes) -> None:
