@@ -18,7 +18,7 @@ from paas.output import Hangup
 from paas.state import people
 
 
-@command("diff", Argument("container"), examples=("diff shop-db",))
+@command("diff", Argument("container"), page="containers", examples=("diff shop-db",))
 def diff(ctx: Context, container: str) -> None:
     """Show what a container has changed of its image's files: A added, C changed, D deleted."""
     found = lookup.find(ctx.platform.db, container)
@@ -34,6 +34,7 @@ def diff(ctx: Context, container: str) -> None:
     Argument("container"),
     Argument("image", optional=True),
     admin=True,
+    page="containers",
     examples=("commit shop-db shop-db:patched", "commit -c 'ENV DEBUG=1' -c 'CMD [\"serve\"]' shop-db shop-db:debug"),
 )
 def commit(
@@ -56,6 +57,7 @@ def commit(
     Argument("source"),
     Argument("target"),
     admin=True,
+    page="containers",
     examples=(
         "cp shop-db:/etc/shop.conf .",
         "cp shop.conf shop-db:/etc/",

@@ -66,6 +66,8 @@ class Command:
     examples: tuple[str, ...]
     admin: bool
     function: Callable[..., int | None]
+    page: str = ""
+    """Of the reference in docs/, for a command whose name has no noun in front."""
 
     @property
     def summary(self) -> str:
@@ -108,13 +110,14 @@ class Catalog:
         examples: Sequence[str] = (),
         admin: bool = False,
         aliases: Sequence[str] = (),
+        page: str = "",
     ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
         """Register the decorated function; its docstring is the help."""
 
         def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
             arguments = tuple(part for part in parts if isinstance(part, Argument))
             flags = tuple(part for part in parts if isinstance(part, Flag))
-            self._commands[name] = Command(name, arguments, flags, tuple(examples), admin, function)
+            self._commands[name] = Command(name, arguments, flags, tuple(examples), admin, function, page)
             for alias in aliases:
                 self.aliases[alias] = name
             return function

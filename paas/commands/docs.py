@@ -11,12 +11,12 @@ from paas.commands.declare import Command
 
 
 def pages() -> dict[str, str]:
-    """File name -> text: a page for each noun, one for the commands that stand alone."""
+    """File name -> text: a page for each noun, others for the commands that stand alone."""
     assert router.MODULES, "their import fills the catalog"
     groups: dict[str, list[Command]] = {}
     for command in CATALOG:
         alone = len(CATALOG.group(command.noun)) == 1
-        groups.setdefault("general" if alone else command.noun, []).append(command)
+        groups.setdefault(command.page or ("general" if alone else command.noun), []).append(command)
     return {f"{noun}.md": _page(noun, commands) for noun, commands in groups.items()}
 
 

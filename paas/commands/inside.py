@@ -24,6 +24,7 @@ from paas.state.containers import State
     Argument("container"),
     Argument("command", rest=True),
     admin=True,
+    page="containers",
     examples=("exec shop-db ls -l /data", "exec -it shop-db sh", "exec -u 33 -w /srv wiki.web.1 id"),
 )
 def exec(
@@ -75,6 +76,7 @@ def exec(
     Flag("--no-stdin", "only watch: your input stays yours"),
     Argument("container"),
     admin=True,
+    page="containers",
     examples=("attach shop-shell",),
 )
 def attach(ctx: Context, container: str, no_stdin: bool) -> int:

@@ -58,6 +58,7 @@ def _each(ctx: Context, names: list[str], verb: str, change: Callable[[Container
     Flag("--interactive", "pass your input on to it, if it was made with -i", short="-i"),
     _NAMES,
     admin=True,
+    page="containers",
     examples=("start shop-db", "start -a import-job"),
 )
 def start(ctx: Context, container: list[str], attach: bool, interactive: bool) -> int:
@@ -80,14 +81,16 @@ def start(ctx: Context, container: list[str], attach: bool, interactive: bool) -
     )
 
 
-@command("stop", _TIME, _NAMES, admin=True, examples=("stop shop-db", "stop -t 60 shop-db shop-cache"))
+@command(
+    "stop", _TIME, _NAMES, admin=True, page="containers", examples=("stop shop-db", "stop -t 60 shop-db shop-cache")
+)
 def stop(ctx: Context, container: list[str], time: float | None) -> int:
     """Stop containers: their stop signal, ten seconds, then SIGKILL. What they have written stays."""
     life = ctx.platform.containers.life
     return _each(ctx, container, "stop", lambda row: life.stop(row.id, STOP_GRACE if time is None else time))
 
 
-@command("restart", _TIME, _NAMES, admin=True, examples=("restart shop-db",))
+@command("restart", _TIME, _NAMES, admin=True, page="containers", examples=("restart shop-db",))
 def restart(ctx: Context, container: list[str], time: float | None) -> int:
     """Stop containers and start them again."""
     life = ctx.platform.containers.life
@@ -99,6 +102,7 @@ def restart(ctx: Context, container: list[str], time: float | None) -> int:
     Flag("--signal", "the signal to send (default KILL)", "SIGNAL", parse=_signal, short="-s"),
     _NAMES,
     admin=True,
+    page="containers",
     examples=("kill shop-db", "kill -s HUP shop-db"),
 )
 def kill(ctx: Context, container: list[str], signal: str | None) -> int:
@@ -111,6 +115,7 @@ def kill(ctx: Context, container: list[str], signal: str | None) -> int:
     Flag("--force", "end those that run", short="-f"),
     _NAMES,
     admin=True,
+    page="containers",
     examples=("rm shop-db", "rm -f shop-db shop-cache"),
 )
 def rm(ctx: Context, container: list[str], force: bool) -> int:
@@ -119,13 +124,13 @@ def rm(ctx: Context, container: list[str], force: bool) -> int:
     return _each(ctx, container, "rm", lambda row: ctx.platform.containers.life.remove(row.id, force=forced))
 
 
-@command("pause", _NAMES, admin=True, examples=("pause shop-db",))
+@command("pause", _NAMES, admin=True, page="containers", examples=("pause shop-db",))
 def pause(ctx: Context, container: list[str]) -> int:
     """Freeze all processes of containers."""
     return _each(ctx, container, "pause", lambda row: ctx.platform.containers.life.pause(row.id))
 
 
-@command("unpause", _NAMES, admin=True, examples=("unpause shop-db",))
+@command("unpause", _NAMES, admin=True, page="containers", examples=("unpause shop-db",))
 def unpause(ctx: Context, container: list[str]) -> int:
     """Let the processes of paused containers go on."""
     return _each(ctx, container, "unpause", lambda row: ctx.platform.containers.life.unpause(row.id))
@@ -136,6 +141,7 @@ def unpause(ctx: Context, container: list[str]) -> int:
     Argument("container"),
     Argument("new-name", ContainerName),
     admin=True,
+    page="containers",
     examples=("rename shop-db old-shop-db",),
 )
 def rename(ctx: Context, container: str, new_name: ContainerName) -> None:
@@ -145,7 +151,7 @@ def rename(ctx: Context, container: str, new_name: ContainerName) -> None:
     people.record(ctx.platform.db, ctx.who, "", "container rename", f"{row.name} {new_name}")
 
 
-@command("wait", _NAMES, examples=("wait import-job",))
+@command("wait", _NAMES, page="containers", examples=("wait import-job",))
 def wait(ctx: Context, container: list[str]) -> int:
     """Wait until containers end, and print the exit status of each."""
     ends = ctx.platform.containers.life.ends

@@ -91,6 +91,7 @@ def _described(ctx: Context, each: Found) -> dict[str, object]:
     "port",
     Argument("container"),
     Argument("port", optional=True),
+    page="containers",
     examples=("port shop-db", "port shop-db 5432", "port shop-db 53/udp"),
 )
 def port(ctx: Context, container: str, port: str | None) -> None:

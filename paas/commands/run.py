@@ -54,6 +54,7 @@ _OF_APPS = ("env", "no_tty", "rm", "interactive", "tty")
     Flag("--no-tty", "for an app: no terminal, even when the caller has one"),
     Argument("app-or-image"),
     Argument("command", optional=True, rest=True),
+    page="containers",
     examples=(
         "run wiki ls -l",
         "run -e DEBUG=1 wiki ./manage.py migrate",

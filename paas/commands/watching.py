@@ -32,7 +32,9 @@ _HOME = b"\x1b[H\x1b[J"
 """Clears a terminal."""
 
 
-@command("inspect", Argument("container", many=True), examples=("inspect shop-db", "inspect wiki.web.1"))
+@command(
+    "inspect", Argument("container", many=True), page="containers", examples=("inspect shop-db", "inspect wiki.web.1")
+)
 def inspect(ctx: Context, container: list[str]) -> None:
     """Show all that is known of containers, as JSON in Docker's words."""
     containers = ctx.platform.containers
@@ -40,7 +42,7 @@ def inspect(ctx: Context, container: list[str]) -> None:
     ctx.out.line(to_json([description(each, containers.parts, containers.life) for each in found]))
 
 
-@command("top", Argument("container"), examples=("top shop-db",))
+@command("top", Argument("container"), page="containers", examples=("top shop-db",))
 def top(ctx: Context, container: str) -> None:
     """List the processes of a container. UID is the container's own; PID is the host's."""
     found = lookup.find(ctx.platform.db, container)
@@ -59,11 +61,14 @@ def top(ctx: Context, container: str) -> None:
     Flag("--no-stream", "once, and no more"),
     FORMAT,
     Argument("container", many=True, optional=True),
+    page="containers",
     examples=("stats --no-stream", "stats shop-db wiki.web.1"),
 )
 def stats(ctx: Context, container: list[str], no_stream: bool, format: str | None) -> None:
-    """Show what containers use of the processors, memory, network and disk, again and again; without a name, all that
-    run."""
+    """Show what containers use of processors, memory, network and disk.
+
+    Without a name, all that run; again and again, unless told otherwise.
+    """
     before, then = _usages(ctx, container), time.monotonic()
     while not ctx.hung_up.wait(_BETWEEN):
         now, at = _usages(ctx, container), time.monotonic()

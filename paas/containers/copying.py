@@ -17,6 +17,9 @@ from paas.system.inroot import open_in_root
 
 _PARENT = os.O_RDONLY | os.O_DIRECTORY
 
+_KERNELS = frozenset({"dev", "proc", "sys"})
+"""Of a running container's root: what the kernel shows there is no file of anybody's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -39,12 +42,10 @@ def pack(source: Place, write: IO[bytes], *, called: str = "", keep_owners: bool
     parent, name = _split(source.path)
     directory = _open(source, parent)
     try:
-        if name == "." and called:  # a directory's content, below another name
-            parent, name = _split(parent)
-            os.close(directory)
-            directory = _open(source, parent)
         _stat(directory, name, source.path)
-        write_tree(directory, name, write.write, called=called, owners=owners)
+        whole = base != 0 and os.path.sameopenfile(directory, source.root)
+        skip = _KERNELS if whole else frozenset[str]()
+        write_tree(directory, name, write.write, called=called, owners=owners, skip=skip)
         write.flush()
     finally:
         os.close(directory)

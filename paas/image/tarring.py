@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,14 +49,21 @@ def write_tar(layer: Path, write: Write) -> None:
 
 
 def write_tree(
-    directory: int, name: str, write: Write, *, called: str = "", owners: Owners = lambda uid, gid: (uid, gid)
+    directory: int,
+    name: str,
+    write: Write,
+    *,
+    called: str = "",
+    owners: Owners = lambda uid, gid: (uid, gid),
+    skip: Set[str] = frozenset(),
 ) -> None:
     """Give the tar of what `name` is in an open directory to `write`; `called` is its name in the tar.
 
-    With the name `.` it is the directory's content. `owners` says what owners entries have. Raises SystemFailure.
+    With the name `.` it is the directory's content, without those names in it that are to be skipped. `owners` says
+    what owners entries have. Raises SystemFailure.
     """
     try:
-        _Writer(write, owners, marks=False).run_one(directory, name, called or name)
+        _Writer(write, owners, marks=False).run_one(directory, name, called, skip)
     except OSError as error:
         raise SystemFailure(f"{name} cannot be read: {error.strerror}") from error
 
@@ -102,11 +109,12 @@ class _Writer:
     def run(self, layer: Path) -> None:
         self._go([self._enter(os.open(layer, _DIRECTORY), "")])
 
-    def run_one(self, directory: int, name: str, called: str) -> None:
+    def run_one(self, directory: int, name: str, called: str, skip: Set[str]) -> None:
         if name == ".":
-            self._go([self._enter(os.open(".", _DIRECTORY, dir_fd=directory), "")])
+            level = self._enter(os.open(".", _DIRECTORY, dir_fd=directory), f"{called}/" if called else "")
+            self._go([_Level(level.descriptor, level.path, (each for each in level.names if each not in skip))])
             return
-        self._go([_Level(os.dup(directory), "", iter([name]), {name: called})])
+        self._go([_Level(os.dup(directory), "", iter([name]), {name: called or name})])
 
     def _go(self, levels: list[_Level]) -> None:
         try:

@@ -325,6 +325,7 @@ def _start_time(pid: int) -> int | None:
 
 def _without_secrets(spec: ContainerSpec) -> dict[str, Any]:
     value = asdict(spec)
-    del value["env"]
+    for name in ("env", "secret_files", "host_files"):
+        del value[name]
     value["mounts"] = [str(mount) for mount in spec.mounts]
     return value

@@ -120,6 +120,14 @@ def test_paths_of_the_host(paas: Paas, changed: str, machine: Machine, tmp_path_
     assert paas("cp", f"{here}/plain", f"{changed}:/not/there/", check=False).status == 1
 
 
+def test_a_whole_root(paas: Paas, changed: str, tmp_path_of: Path) -> None:
+    names = set(members(paas("cp", f"{changed}:/", "-").stdout))
+    assert {"bin/busybox", "new/deep/file", "etc/group"} <= names
+    assert not [name for name in names if name.startswith(("proc/", "sys/"))]
+    paas("cp", f"{changed}:/", f"{tmp_path_of}/root")
+    assert (tmp_path_of / "root" / "new" / "deep" / "file").read_text() == "x\n"
+
+
 def test_copies_over_ssh(paas: Paas, changed: str, keeper: Client) -> None:
     keeper.ssh("cp", "-", f"{changed}:/new", input=archive(far=b"over ssh"))
     assert set(members(keeper.ssh("cp", f"{changed}:/new/far", "-").stdout)) == {"far"}
