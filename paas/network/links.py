@@ -9,10 +9,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from paas.errors import SystemFailure
 from paas.network.addresses import GATEWAY
+from paas.network.netlink import NetlinkError
 from paas.network.worker import NetlinkWorker
 
 _SCOPE_LINK = 253

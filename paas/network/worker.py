@@ -10,9 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from pyroute2 import IPRoute
-
 from paas.errors import SystemFailure
+from paas.network.netlink import IPRoute
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
