@@ -16,8 +16,9 @@ from paas.build.stage import DEFAULT_SHELL, Stage
 from paas.build.steps.metadata import apply
 from paas.containers import making, model
 from paas.containers.changes import changes
-from paas.containers.life import Life, Parts
+from paas.containers.life import Life
 from paas.containers.lookup import Found
+from paas.containers.parts import Parts
 from paas.errors import Conflict, InvalidInput
 from paas.image.tarring import write_tar
 from paas.model import HistoryEntry, Image, ImageConfig

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from paas.containers import model
-from paas.containers.life import Life, Parts
+from paas.containers.life import Life
 from paas.containers.lookup import Found
 from paas.containers.making import arguments
+from paas.containers.parts import Parts
 from paas.model import InstanceState, PortMap
 from paas.state.containers import ALIVE, ContainerRow, State
 

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from paas.containers import model
 from paas.containers.ends import Ends
@@ -14,18 +13,13 @@ from paas.containers.health import Health
 from paas.containers.making import refusal, spec_of
 from paas.containers.model import Options
 from paas.containers.names import ContainerName, generated
-from paas.containers.ports import HostPorts
+from paas.containers.parts import Parts
 from paas.errors import Conflict, NotFound, PaasError, SystemFailure
-from paas.image.store import ImageStore
 from paas.model import PortMap
-from paas.network.network import Network
-from paas.runtime.runtime import Runtime
-from paas.runtime.sandbox import Sandbox, SandboxPool
+from paas.runtime.sandbox import Sandbox
 from paas.runtime.spec import new_id
-from paas.settings import Settings
 from paas.state import containers
 from paas.state.containers import ALIVE, HOLDING, ContainerRow, State
-from paas.state.database import Database
 from paas.system.locks import NamedLocks
 
 log = logging.getLogger(__name__)
@@ -36,20 +30,6 @@ LOST = 255
 """The exit status of a container whose end nobody saw: the machine went down under it."""
 
 Before = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What containers are made of."""
-
-    settings: Settings
-    db: Database
-    images: ImageStore
-    runtime: Runtime
-    sandboxes: SandboxPool
-    network: Network
-    ports: HostPorts
-    resolv_conf: str
 
 
 class Life:
@@ -119,6 +99,8 @@ class Life:
             row = self.get(id)
             if row.state is State.PAUSED:
                 raise Conflict(f"Container {row.name} is paused", hint=f"unpause {row.name}")
+            if row.state is State.REMOVING:
+                raise Conflict(f"Container {row.name} is half removed", hint=f"rm {row.name}")
             if row.state not in ALIVE:
                 self.boot(row, restarts=0, before=before)
 

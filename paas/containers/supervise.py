@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
 from paas.containers import model
-from paas.containers.life import Life, Parts
+from paas.containers.life import Life
+from paas.containers.parts import Parts
 from paas.errors import NotFound, PaasError
 from paas.schedulers.supervise import back_off
 from paas.state import containers

@@ -20,7 +20,7 @@ from paas.build.builder import Builder
 from paas.build.steps.caches import CacheMounts
 from paas.commands.context import Platform
 from paas.containers.files import Files
-from paas.containers.life import Parts
+from paas.containers.parts import Parts
 from paas.containers.ports import HostPorts
 from paas.containers.supervise import Containers
 from paas.deploy import pipeline

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from typing import Any
 from paas.errors import Conflict, NotFound
 from paas.image.passwd import resolve_user
 from paas.paths import Paths
-from paas.runtime import cgroups, conmon, oci, rootfs, usage
+from paas.runtime import cgroups, conmon, oci, rootfs, terminals, usage
 from paas.runtime.bundle import Bundle
 from paas.runtime.exec import ExecSession, start_exec
 from paas.runtime.sandbox import Sandbox, SandboxPool
@@ -99,7 +98,7 @@ class Runtime:
         ensure_directory(self._places.persist / spec.id, mode=0o700)  # conmon dies without a word where it is missing
         pid = conmon.create((*self._namespace.prefix, *command), stdio, bundle.directory)
         self._seccomp.keep(self._places.crun / spec.id / "seccomp.bpf")
-        _open_streams(pid)
+        terminals.open_streams(pid)
         (bundle.directory / "started").write_text(f"{pid} {_start_time(pid)}")
 
     def start(self, id: str) -> None:
@@ -232,28 +231,11 @@ class Runtime:
 
     def attach(self, id: str) -> socket.socket:
         """conmon's end of the container's terminal: a SOCK_SEQPACKET socket; output has one byte in front."""
-        path = self._places.sockets / id / "attach"
-        found = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        directory = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
-        try:
-            found.connect(f"/proc/self/fd/{directory}/attach")  # the whole path may exceed a socket address
-        except OSError as error:
-            found.close()
-            raise Conflict(f"Container {id[:12]} cannot be attached to: {error.strerror}") from None
-        finally:
-            os.close(directory)
-        return found
+        return terminals.connect(self._places.sockets / id)
 
     def resize(self, id: str, rows: int, columns: int) -> None:
         """Tell the container's terminal its size."""
-        try:
-            control = os.open(self._bundle(id).directory / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return  # ended meanwhile
-        try:
-            os.write(control, f"1 {rows} {columns}\n".encode())
-        finally:
-            os.close(control)
+        terminals.resize(self._bundle(id).directory, rows, columns)
 
     def exec(
         self,
@@ -274,7 +256,8 @@ class Runtime:
             raise Conflict(f"Container {id[:12]} is not running")
         process = dict(self._bundle(id).config()["process"])  # type: ignore[call-overload]
         process |= {"args": list(arguments), "terminal": terminal}
-        process["env"] = [*process["env"], *(f"{key}={value}" for key, value in env.items())]
+        variables = dict(entry.partition("=")[::2] for entry in process["env"]) | dict(env)
+        process["env"] = [f"{key}={value}" for key, value in variables.items()]
         if user is not None:
             process |= oci.run_as(process, resolve_user(self._bundle(id).root, user))
         if cwd is not None:
@@ -297,20 +280,6 @@ class Runtime:
 
     def _cgroup(self, id: str) -> str:
         return f"{self._settings.cgroup}/{id}"
-
-
-def _open_streams(pid: int) -> None:
-    """Let whoever the container's processes run as open /dev/stdout and /dev/stderr again, as many programs do.
-
-    The pipes behind them belong to the host's root, which is nobody inside; only the container can reach them.
-    """
-    for number in range(3):
-        path = Path(f"/proc/{pid}/fd/{number}")
-        try:
-            if stat.S_ISFIFO(path.stat().st_mode):
-                path.chmod(0o666)
-        except FileNotFoundError:
-            pass  # ended already, or the stream is closed
 
 
 def _start_time(pid: int) -> int | None:

@@ -53,6 +53,17 @@ def test_variables_from_a_file_and_from_where_it_was_typed(paas: Paas, machine: 
     assert done.text == "along\n"
 
 
+def test_another_process_has_variables_of_its_own(paas: Paas) -> None:
+    paas("run", "-d", "--name", "host", "-e", "A=old", "-e", "B=kept", "tiny:1", "sleep", "600")
+    words = ["exec", "-e", "A=new", "-u", "nobody", "-w", "/tmp", "host"]
+    assert paas(*words, "sh", "-c", "env | grep -c ^A=; echo $A $B; id -u; pwd").text == "1\nnew kept\n65534\n/tmp\n"
+    assert paas("exec", "-i", "host", "cat", input=b"typed").text == "typed"
+    assert paas("exec", "host", "cat", input=b"not asked for").text == ""
+    assert paas("exec", "host", "sh", "-c", "exit 9", check=False).status == 9
+    assert paas("exec", "host", "nosuch", check=False).status != 0
+    assert paas("exec", "-u", "nosuch", "host", "id", check=False).status == 1
+
+
 def test_volumes(paas: Paas, machine: Machine) -> None:
     place = machine.disk / "host-directory"
     place.mkdir()
