@@ -187,5 +187,5 @@ def _neither(ctx: Context, name: str, error: NotFound) -> NotFound:
         ctx.platform.apps.get(name)
     except AppNotFound as missing:
         if "Did you mean" in (missing.hint or "") or "Did you mean" not in (error.hint or ""):
-            return NotFound(f"There is neither an app nor an image {name}", hint=missing.hint or error.hint)
+            return AppNotFound(f"There is neither an app nor an image {name}", hint=missing.hint or error.hint)
     return error

@@ -108,6 +108,8 @@ def test_what_is_no_image_is_told(paas: Paas) -> None:
     done = paas("run", "tinny:1", "sh", check=False)
     assert done.status == 1 and "tiny:1" in done.error
     assert paas("run", "tiny:1", check=False).status == 1, "there is no command"
+    neither = paas("run", "nosuchapp", "ls", check=False)
+    assert neither.status == 20 and "neither an app nor an image nosuchapp" in neither.error
 
 
 @pytest.mark.parametrize(
