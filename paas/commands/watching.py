@@ -36,10 +36,14 @@ _HOME = b"\x1b[H\x1b[J"
     "inspect", Argument("container", many=True), page="containers", examples=("inspect shop-db", "inspect wiki.web.1")
 )
 def inspect(ctx: Context, container: list[str]) -> None:
-    """Show all that is known of containers, as JSON in Docker's words."""
+    """Show all that is known of containers, as JSON in Docker's words. Only admin keys see the values of variables."""
     containers = ctx.platform.containers
     found = [lookup.find(ctx.platform.db, name) for name in container]
-    ctx.out.line(to_json([description(each, containers.parts, containers.life) for each in found]))
+    described = [description(each, containers.parts, containers.life) for each in found]
+    if not ctx.who.admin:
+        for config in (each["Config"] for each in described):
+            config["Env"] = [entry.partition("=")[0] + "=*****" for entry in config.get("Env", ())]
+    ctx.out.line(to_json(described))
 
 
 @command("top", Argument("container"), page="containers", examples=("top shop-db",))

@@ -10,6 +10,8 @@ from paas.errors import InvalidInput
 from paas.names import shown
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}", re.ASCII)
+_OF_AN_APP = re.compile(r"\.[a-z][a-z0-9-]*\.\d+$", re.ASCII)
+"""wiki.web.1"""
 
 
 def _words(*lines: str) -> tuple[str, ...]:
@@ -39,6 +41,8 @@ class ContainerName(str):
                 f"{shown(value)} is not a name for a container",
                 hint="Use letters, digits, '_', '.' and '-', beginning with a letter or digit.",
             )
+        if _OF_AN_APP.search(value):
+            raise InvalidInput(f"{shown(value)} is how processes of apps are called", hint="Leave the '.1' out.")
         return super().__new__(cls, value)
 
 

@@ -158,3 +158,15 @@ def test_inspect_top_and_stats(paas: Paas) -> None:
     paas("stop", "-t", "0", "seen")
     assert paas("top", "seen", check=False).status == 1
     assert json.loads(paas("inspect", "seen").text)[0]["State"]["ExitCode"] == 137
+
+
+def test_only_admins_see_the_values_of_variables(paas: Paas, machine: Machine) -> None:
+    paas("run", "--name", "secretive", "-e", "TOKEN=sesame", "tiny:1", "true")
+    assert "TOKEN=sesame" in paas("inspect", "secretive").text
+    seen = machine.client("onlooker").ssh("inspect", "secretive").text
+    assert "TOKEN=*****" in seen and "sesame" not in seen
+
+
+def test_a_name_that_would_be_a_process_of_an_app_is_refused(paas: Paas) -> None:
+    refused = paas("run", "--name", "wiki.web.1", "tiny:1", "true", check=False)
+    assert refused.status == 1 and "processes of apps" in refused.error
