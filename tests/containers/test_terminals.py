@@ -75,6 +75,8 @@ def test_left_and_joined_again(paas: Paas, machine: Machine, keeper: Client, doo
     with terminal(machine, keeper, door, "attach", "left") as it:
         it.until(b"noise")
         it.type(b"\x03")
+        it.until(b"^C")
+        press_return(it)
         it.type(b"exit 6\r")
         assert it.process.wait(20) == 6
     assert status(paas, "left").startswith("Exited (6)")
