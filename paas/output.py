@@ -116,3 +116,12 @@ def human_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     raise AssertionError
+
+
+def decimal_bytes(size: float) -> str:
+    """As Docker shows sizes: 1536 -> '1.54kB', 74800000 -> '74.8MB'."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 999.5 or unit == "TB":
+            return f"{size:.3g}{unit}"
+        size /= 1000
+    raise AssertionError

@@ -63,6 +63,11 @@ class Paths:
         return self.data / "scratch"
 
     @property
+    def registry_logins(self) -> Path:
+        """Names and passwords for image registries."""
+        return self.data / "registries.json"
+
+    @property
     def nginx(self) -> Path:
         return self.data / "nginx"
 

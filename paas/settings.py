@@ -16,6 +16,8 @@ from paas.names import Hostname
 
 DEFAULT_FILE = Path("/etc/paas/settings.yml")
 
+_HOST_PORT = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
+
 
 def _setting(default: object, help: str) -> Any:
     return field(default=default, metadata={"help": help})
@@ -50,6 +52,9 @@ class Settings:
     check_timeout: int = _setting(60, "seconds a new instance has to become healthy")
     drain_timeout: int = _setting(60, "seconds an old instance has to finish its connections before SIGTERM")
     stop_timeout: int = _setting(30, "seconds from SIGTERM to SIGKILL")
+    registry_mirrors: str = _setting("", "URLs, separated by commas, that are asked before docker.io")
+    insecure_registries: str = _setting("", "HOST[:PORT] of registries that may be spoken to without TLS, with commas")
+    image_limit: int = _setting(32 << 30, "largest content of an image that is pulled or loaded, in bytes")
     push_limit: int = _setting(1 << 30, "largest push accepted, in bytes")
     ready_sandboxes: int = _setting(4, "network and user namespaces kept ready for the next containers")
 
@@ -69,6 +74,12 @@ class Settings:
                 raise InvalidInput(f"Setting {name}: {getattr(self, name)!r} is not a plain lower-case name")
         if not re.fullmatch(r"[a-z][a-z0-9]{0,5}", self.link_prefix):
             raise InvalidInput("Setting link_prefix: at most 6 lower-case letters and digits")
+        for url in self.mirrors:
+            if not re.fullmatch(rf"https?://{_HOST_PORT}", url):
+                raise InvalidInput(f"Setting registry_mirrors: {url!r} is not a URL such as https://mirror.example.com")
+        for host in self.insecure:
+            if not re.fullmatch(_HOST_PORT, host):
+                raise InvalidInput(f"Setting insecure_registries: {host!r} is not HOST or HOST:PORT")
         low, high = self.proxy_port_range
         if not 1024 <= low < high <= 65535:
             raise InvalidInput(f"Setting proxy_ports: {self.proxy_ports!r} is not a range such as 18000-18999")
@@ -77,6 +88,14 @@ class Settings:
     def proxy_port_range(self) -> tuple[int, int]:
         low, _, high = self.proxy_ports.partition("-")
         return (int(low), int(high)) if low.isdigit() and high.isdigit() else (0, 0)
+
+    @property
+    def mirrors(self) -> tuple[str, ...]:
+        return tuple(url.rstrip("/") for url in _words(self.registry_mirrors))
+
+    @property
+    def insecure(self) -> tuple[str, ...]:
+        return _words(self.insecure_registries)
 
     @property
     def socket(self) -> Path:
@@ -98,6 +117,10 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
         if name not in known:
             raise InvalidInput(f"{path}: unknown setting {name!r}", hint="Known settings: " + ", ".join(known))
     return Settings(**{name: _convert(name, value, known[name].default) for name, value in values.items()})
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import IO, Any, Protocol
 
 from paas.errors import SystemFailure
 from paas.image.config import to_oci
+from paas.image.packing import Packed, pack_layer
 from paas.image.store import ImageStore
-from paas.image.tarring import end, header, padding, write_tar
+from paas.image.tarring import end, header, padding
 from paas.model import Image, Layer
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -161,29 +161,14 @@ def config_json(image: Image, diff_ids: Sequence[str]) -> dict[str, Any]:
 
 
 def _put_layer(store: ImageStore, layer: Layer, target: _Target) -> _Blob:
-    plain, packed, size = hashlib.sha256(), hashlib.sha256(), 0
+    packed: list[Packed] = []
 
     def fill(file: IO[bytes]) -> str:
-        nonlocal size
-        gzip = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)  # its header has no name and no time
-
-        def keep(data: bytes) -> None:
-            packed.update(data)
-            file.write(data)
-
-        def write(data: bytes) -> None:
-            plain.update(data)
-            keep(gzip.compress(data))
-
-        write_tar(store.layer_directory(layer.number), write)
-        keep(gzip.flush())
-        size = file.tell()
-        return _path(_digest(packed))
+        packed.append(pack_layer(store, layer, file))
+        return _path(packed[0].digest)
 
     target.pour(fill)
-    diff_id = _digest(plain)
-    store.note_diff_id(layer, diff_id)
-    return _Blob(_LAYER, _digest(packed), size, diff_id)
+    return _Blob(_LAYER, packed[0].digest, packed[0].size, packed[0].diff_id)
 
 
 def _put_json(target: _Target, media_type: str, value: object) -> _Blob:

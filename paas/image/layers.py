@@ -85,11 +85,11 @@ class LayerFiles:
         """Bytes of a draft's files."""
         return _measure(draft.upper)[0]
 
-    def commit_unsettled(self, draft: LayerDraft, id: str, size: int) -> Layer:
+    def commit_unsettled(self, draft: LayerDraft, id: str, size: int, diff_id: str | None = None) -> Layer:
         """Like `commit`, but it may not survive a crash of the machine until `settle_all` was called: one wait for the
         disk in place of one for each step of a build."""
         try:
-            return self._known(id) or self._insert(draft, id, size, None, settled=False)
+            return self._known(id) or self._insert(draft, id, size, diff_id, settled=False)
         except OSError as error:
             raise SystemFailure(f"The layer cannot be kept: {error.strerror}") from error
 

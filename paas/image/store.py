@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paas.errors import NotFound
@@ -17,9 +17,10 @@ from paas.image.reference import parse
 from paas.model import HistoryEntry, Image, ImageConfig, Layer
 from paas.names import nearest, shown
 from paas.paths import Paths
-from paas.state import images
+from paas.state import images, origins
 from paas.state.database import Database
 from paas.state.images import ImageRow
+from paas.state.origins import BlobRow
 from paas.system.mounts import architecture as machine_architecture
 
 
@@ -75,6 +76,23 @@ class ImageStore:
 
     def layer_by_id(self, id: str) -> Layer | None:
         return images.layer_by_id(self._db, id)
+
+    def keep(self, draft: LayerDraft, layer_id: str, diff_id: str, lease: Lease) -> Layer:
+        """Make a draft a layer, for as long as `lease` is held. It survives a crash of the machine after `settle`."""
+        size = self._files.size(draft)
+        with self._lock, self._db.transaction(durable=False):
+            layer = self._files.commit_unsettled(draft, layer_id, size, diff_id)
+            lease.add(layer)
+        return layer
+
+    def layer_by_diff_id(self, diff_id: str, lease: Lease) -> Layer | None:
+        """A layer that is here and whose tar has this digest, kept for as long as `lease` is held."""
+        with self._lock:
+            layer = images.layer_by_diff_id(self._db, diff_id)
+            if layer is None or not self._files.path(layer.number).is_dir():
+                return None
+            lease.add(layer)
+        return layer
 
     def note_diff_id(self, layer: Layer, diff_id: str) -> None:
         """Remember the digest of the layer's tar, unless one is known: what came from elsewhere keeps the one there."""
@@ -196,8 +214,8 @@ class ImageStore:
     def set_download(self, url: str, found: images.Download) -> None:
         images.set_download(self._db, url, found)
 
-    def settle(self, used: Sequence[str]) -> None:
-        """At the end of a build: bring its layers to disk, and note which cache entries it `used`."""
+    def settle(self, used: Sequence[str] = ()) -> None:
+        """At the end of a build or a pull: bring its layers to disk, and note which cache entries it `used`."""
         self._files.settle_all()
         with self._db.transaction(durable=False):
             images.cache_touch(self._db, used)
@@ -205,6 +223,30 @@ class ImageStore:
     def cache_usage(self) -> CacheUsage:
         entries, size = images.cache_size(self._db)
         return CacheUsage(entries, size, sum(layer.size for layer, _ in images.cache_only(self._db)))
+
+    # -- registries -----------------------------------------------------------------------------------------------
+
+    def set_origin(self, reference: str, image_id: str, digest: str) -> None:
+        """Note which manifest a tag was in its registry."""
+        origins.set_origin(self._db, str(parse(reference)), image_id, digest)
+
+    def origin(self, reference: str) -> tuple[str, str] | None:
+        """(image id, manifest digest) of a tag that came from a registry or went there."""
+        return origins.origin(self._db, str(parse(reference)))
+
+    def digests(self) -> dict[str, set[str]]:
+        """By image id, `NAME@DIGEST` of where it came from or went to."""
+        found: dict[str, set[str]] = {}
+        for reference, image, digest in origins.origins(self._db):
+            found.setdefault(image, set()).add(str(replace(parse(reference), digest=digest)))
+        return found
+
+    def set_blob(self, layer: Layer, blob: BlobRow) -> None:
+        """Note where a registry has a layer."""
+        origins.set_blob(self._db, layer.number, blob)
+
+    def blobs(self, layer: Layer, registry: str) -> Sequence[BlobRow]:
+        return origins.blobs(self._db, layer.number, registry)
 
     # -- garbage --------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,18 @@ def layer_by_id(db: Database, id: str) -> Layer | None:
     return _layer(row) if row else None
 
 
+def layer_by_diff_id(db: Database, diff_id: str) -> Layer | None:
+    """The newest layer whose tar has this digest."""
+    row = db.one("SELECT * FROM layers WHERE diff_id = ? ORDER BY number DESC LIMIT 1", (diff_id,))
+    return _layer(row) if row else None
+
+
+def diff_id(db: Database, number: int) -> str:
+    """'' where nothing needed it yet."""
+    row = db.one("SELECT diff_id FROM layers WHERE number = ?", (number,))
+    return str(row["diff_id"] or "") if row else ""
+
+
 def layers(db: Database) -> list[Layer]:
     return [_layer(row) for row in db.query("SELECT * FROM layers ORDER BY number")]
 

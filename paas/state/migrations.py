@@ -186,4 +186,24 @@ CREATE TABLE containers (                       -- those that belong to no app
 CREATE INDEX containers_by_image ON containers(image);
 """
 
-MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION, _2_BUILDS, _3_CONTAINERS)
+_4_REGISTRIES = """
+CREATE TABLE origins (                          -- what a tag was when it was pulled or pushed
+    reference TEXT PRIMARY KEY,                 -- NAME:TAG
+    image TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+    digest TEXT NOT NULL                        -- of the manifest, or of the index that names it
+) WITHOUT ROWID;
+CREATE INDEX origins_by_image ON origins(image);
+CREATE TABLE blobs (                            -- where a layer lies in registries
+    layer INTEGER NOT NULL REFERENCES layers(number) ON DELETE CASCADE,
+    registry TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,                       -- of the blob, compressed as it is there
+    size INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    diff_id TEXT NOT NULL,                      -- of its content
+    PRIMARY KEY (layer, registry, repository)
+) WITHOUT ROWID;
+CREATE INDEX layers_by_diff_id ON layers(diff_id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION, _2_BUILDS, _3_CONTAINERS, _4_REGISTRIES)

@@ -1,0 +1,74 @@
+"""Layers that come from elsewhere: checked against their digest while they are unpacked, then kept in the store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from typing import IO, cast
+
+from paas.errors import Cancelled, InvalidInput
+from paas.image.lease import Lease
+from paas.image.store import ImageStore
+from paas.image.unpack import Limits, compression, decompressed, peek, unpack
+from paas.model import Layer
+
+_LIMITS = Limits()
+_COMPRESSIONS = (None, "gzip", "zstd")
+"""Those that image-spec's layer media types have."""
+
+
+def layer_id(diff_id: str) -> str:
+    """The id of the layer whose plain tar has this digest; it says nothing of what lies below."""
+    return "sha256:" + hashlib.sha256(f"diff_id {diff_id}".encode()).hexdigest()
+
+
+def apply_layer(
+    store: ImageStore,
+    stream: IO[bytes],
+    lease: Lease,
+    *,
+    diff_id: str | None = None,
+    limits: Limits = _LIMITS,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Layer:
+    """Unpack a layer's tar (plain, gzip or zstd) into the store. It survives a crash of the machine after
+    `store.settle`.
+
+    Raises InvalidInput when it is damaged, leads outside, is larger than the limits or is not what `diff_id` says;
+    then nothing of it is kept. Raises Cancelled.
+    """
+    try:
+        head, whole = peek(stream)
+    except OSError as error:
+        raise InvalidInput(f"The layer is damaged: {error}") from None
+    kind = compression(head)
+    if kind not in _COMPRESSIONS:
+        raise InvalidInput(f"The layer is compressed with {kind}", hint="Layers are plain, gzip or zstd.")
+    plain = _Hashed(decompressed(whole, kind), cancelled)
+    with store.draft() as draft:
+        root = os.open(draft.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            unpack(cast(IO[bytes], plain), root, whiteouts=True, limits=limits)
+        finally:
+            os.close(root)
+        found = "sha256:" + plain.hash.hexdigest()
+        if diff_id is not None and found != diff_id:
+            raise InvalidInput(f"The layer's content is not what the image's config says: {found} for {diff_id}")
+        return store.keep(draft, layer_id(found), found, lease)
+
+
+class _Hashed:
+    """A stream that is hashed while it is read."""
+
+    def __init__(self, stream: IO[bytes], cancelled: Callable[[], bool]) -> None:
+        self._stream = stream
+        self._cancelled = cancelled
+        self.hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        if self._cancelled():
+            raise Cancelled("Cancelled; nothing was kept")
+        data = self._stream.read(size)
+        self.hash.update(data)
+        return data

@@ -1,0 +1,136 @@
+"""The configs of images that come from elsewhere (OCI image-spec config.md, Docker's image spec v1.2): nobody vouches
+for them, so every field is looked at before it is believed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from paas.errors import InvalidInput
+from paas.image.config import from_oci
+from paas.model import HistoryEntry, ImageConfig
+from paas.names import shown
+from paas.state.database import now
+from paas.system.mounts import architecture
+
+CONFIG_LIMIT = 8 << 20
+"""Bytes of the largest config that is read."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_TEXTS = ("User", "WorkingDir", "StopSignal")
+_LISTS = ("Env", "Entrypoint", "Cmd", "Shell", "OnBuild")
+_KEYED = ("ExposedPorts", "Volumes")
+_NUMBERS = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignImage:
+    """`diff_ids` are digests of the layers' plain tars, bottom first; `created` is RFC 3339."""
+
+    config: ImageConfig
+    diff_ids: tuple[str, ...]
+    history: tuple[HistoryEntry, ...]
+    created: str
+    architecture: str
+
+
+def parse_config(data: bytes) -> ForeignImage:
+    """Raises InvalidInput for what is no config, and for images that are not for this machine."""
+    value = json_object(data, "config")
+    _check_platform(value)
+    rootfs = _mapping(value.get("rootfs"), "rootfs")
+    diff_ids = _texts(rootfs.get("diff_ids"), "rootfs.diff_ids")
+    if not all(_DIGEST.fullmatch(each) for each in diff_ids):
+        raise _wrong("rootfs.diff_ids")
+    fields = _mapping(value.get("config"), "config")
+    _check_fields(fields)
+    created = value.get("created")
+    return ForeignImage(
+        config=from_oci(fields, _text(value.get("author"), "author")),
+        diff_ids=tuple(diff_ids),
+        history=_history(value.get("history"), len(diff_ids)),
+        created=created if isinstance(created, str) and _TIME.fullmatch(created) else now(),
+        architecture=architecture(),
+    )
+
+
+def json_object(data: bytes, what: str) -> dict[str, Any]:
+    """Raises InvalidInput unless the data is a JSON object."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidInput(f"The image's {what} is damaged: it is no JSON object")
+    return value
+
+
+def _check_platform(value: Mapping[str, Any]) -> None:
+    system, machine = value.get("os") or "linux", value.get("architecture") or architecture()
+    if system != "linux" or machine != architecture():
+        raise InvalidInput(
+            f"The image is for {shown(f'{system}/{machine}')}",
+            hint=f"This machine runs images for linux/{architecture()}.",
+        )
+
+
+def _check_fields(fields: Mapping[str, Any]) -> None:
+    for key in _TEXTS:
+        _text(fields.get(key), key)
+    for key in _LISTS:
+        _texts(fields.get(key), key)
+    for key in _KEYED:
+        _texts(list(_mapping(fields.get(key), key)), key)
+    for label, text in _mapping(fields.get("Labels"), "Labels").items():
+        _text(label, "Labels")
+        _text(text, "Labels")
+    check = _mapping(fields.get("Healthcheck"), "Healthcheck")
+    _texts(check.get("Test"), "Healthcheck.Test")
+    for key in _NUMBERS:
+        number = check.get(key) or 0
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 1 << 62:
+            raise _wrong(f"Healthcheck.{key}")
+
+
+def _history(value: object, layers: int) -> tuple[HistoryEntry, ...]:
+    """It is optional; one that does not fit the layers is left out."""
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        return ()
+    found = []
+    for entry in value:
+        texts = [entry.get(key) or "" for key in ("created", "created_by", "comment")]
+        if not all(isinstance(text, str) for text in texts):
+            return ()
+        found.append(HistoryEntry(texts[0], texts[1], bool(entry.get("empty_layer")), texts[2]))
+    return tuple(found) if sum(not entry.empty_layer for entry in found) == layers else ()
+
+
+def _mapping(value: object, where: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _wrong(where)
+    return value
+
+
+def _text(value: object, where: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or "\0" in value:
+        raise _wrong(where)
+    return value
+
+
+def _texts(value: object, where: str) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
+        raise _wrong(where)
+    return value
+
+
+def _wrong(where: str) -> InvalidInput:
+    return InvalidInput(f"The image's config is damaged: {where} makes no sense")

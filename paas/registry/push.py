@@ -1,0 +1,130 @@
+"""Pushing: layers that the registry does not have, the config, and the manifest last, so that nobody sees a part."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.image.archive import config_json
+from paas.image.packing import pack_layer
+from paas.image.reference import ImageReference
+from paas.image.store import ImageStore
+from paas.model import Image, Layer
+from paas.output import Output
+from paas.registry.client import Repository, digest_of
+from paas.registry.downloads import disk_failure
+from paas.registry.endpoints import Endpoints
+from paas.registry.manifests import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor
+from paas.registry.transport import Transport
+from paas.registry.uploads import upload, upload_bytes
+from paas.state.origins import BlobRow
+from paas.system.files import ensure_directory
+
+_AS_OCI = {
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": OCI_LAYER,
+    "application/vnd.docker.image.rootfs.diff.tar": "application/vnd.oci.image.layer.v1.tar",
+}
+"""Blobs of Docker's types that are reused in a manifest of OCI's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The manifest's digest, and its size in bytes."""
+
+    digest: str
+    size: int
+
+
+class Pusher:
+    """`scratch` is where a layer's blob lies until it is sent."""
+
+    def __init__(self, store: ImageStore, endpoints: Endpoints, scratch: Path) -> None:
+        self._store = store
+        self._endpoints = endpoints
+        self._scratch = scratch
+
+    def push(self, reference: ImageReference, image: Image, out: Output, cancelled: Callable[[], bool]) -> Pushed:
+        """Push an image under a tag. Says what it does in Docker's words.
+
+        Raises Unreachable, Denied, NotFound, Conflict, InvalidInput, SystemFailure, Cancelled.
+        """
+        with Transport(cancelled) as transport, self._store.lease() as lease:
+            lease.add(*image.layers)
+            endpoint = self._endpoints.find(reference.registry, transport)
+            repository = self._endpoints.repository(endpoint, reference, transport)
+            repository.want_to_push()
+            out.line(f"The push refers to repository [{reference.registry}/{repository.name}]")
+            for layer in image.layers:
+                out.line(f"{_short(layer)}: Preparing")
+            blobs: dict[int, BlobRow] = {}
+            for layer in image.layers:
+                if layer.number not in blobs:
+                    blobs[layer.number] = self._layer(repository, reference.registry, layer, out)
+            parts = [blobs[layer.number] for layer in image.layers]
+            config = _json(config_json(image, [part.diff_id for part in parts]))
+            described = Descriptor(OCI_CONFIG, digest_of(config), len(config))
+            upload_bytes(repository, described, config)
+            manifest = _json(
+                {
+                    "schemaVersion": 2,
+                    "mediaType": OCI_MANIFEST,
+                    "config": described.to_json(),
+                    "layers": [_descriptor(part).to_json() for part in parts],
+                }
+            )
+            repository.put_manifest(reference.tag, manifest, OCI_MANIFEST)
+        digest = digest_of(manifest)
+        if self._store.tagged(str(reference)) == image:
+            self._store.set_origin(str(reference), image.id, digest)
+        return Pushed(digest, len(manifest))
+
+    def _layer(self, repository: Repository, registry: str, layer: Layer, out: Output) -> BlobRow:
+        """Make sure that the repository has a layer."""
+        known = self._store.blobs(layer, registry)
+        for blob in known:
+            if blob.repository == repository.name and repository.has_blob(blob.digest):
+                out.line(f"{_short(layer)}: Layer already exists")
+                return blob
+        location = None
+        for blob in known:
+            if blob.repository != repository.name and location is None:
+                location = repository.begin_upload(blob.digest, blob.repository)
+                if location is None:
+                    out.line(f"{_short(layer)}: Mounted from {blob.repository}")
+                    return self._noted(repository, registry, layer, _descriptor(blob), blob.diff_id)
+        return self._send(repository, registry, layer, location, out)
+
+    def _send(self, repository: Repository, registry: str, layer: Layer, location: str | None, out: Output) -> BlobRow:
+        try:
+            with tempfile.TemporaryFile(dir=ensure_directory(self._scratch, mode=0o711)) as file:
+                packed = pack_layer(self._store, layer, file)
+                file.flush()
+                blob = Descriptor(OCI_LAYER, packed.digest, packed.size)
+                if location is None and repository.has_blob(blob.digest):
+                    out.line(f"{_short(layer)}: Layer already exists")
+                else:
+                    upload(repository, blob, file, location)
+                    out.line(f"{_short(layer)}: Pushed")
+        except OSError as error:
+            raise disk_failure(error) from error
+        return self._noted(repository, registry, layer, blob, packed.diff_id)
+
+    def _noted(self, repository: Repository, registry: str, layer: Layer, blob: Descriptor, diff_id: str) -> BlobRow:
+        row = BlobRow(registry, repository.name, blob.digest, blob.size, blob.media_type, diff_id)
+        self._store.set_blob(layer, row)
+        return row
+
+
+def _descriptor(blob: BlobRow) -> Descriptor:
+    return Descriptor(_AS_OCI.get(blob.media_type, blob.media_type), blob.digest, blob.size)
+
+
+def _short(layer: Layer) -> str:
+    return layer.id.removeprefix("sha256:")[:12]
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,95 @@
+"""The registries that this machine pulls from and pushes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from paas.errors import Denied, InvalidInput, NotFound, SystemFailure
+from paas.image.lease import Lease
+from paas.image.reference import DOCKER_HUB, parse
+from paas.image.store import ImageStore
+from paas.names import shown
+from paas.output import Output
+from paas.paths import Paths
+from paas.registry.auth import Authorizer
+from paas.registry.client import Repository
+from paas.registry.credentials import Credentials, Login
+from paas.registry.endpoints import Endpoints
+from paas.registry.pull import Pulled, Puller
+from paas.registry.push import Pushed, Pusher
+from paas.registry.transport import Transport
+from paas.settings import Settings
+
+Cancelled = Callable[[], bool]
+
+
+class Registries:
+    def __init__(self, settings: Settings, paths: Paths, store: ImageStore) -> None:
+        self.credentials = Credentials(paths.registry_logins)
+        self._store = store
+        self._endpoints = Endpoints(settings, self.credentials)
+        self._puller = Puller(store, self._endpoints, paths.scratch, settings.image_limit)
+        self._pusher = Pusher(store, self._endpoints, paths.scratch)
+
+    def pull(self, name: str, out: Output, cancelled: Cancelled, lease: Lease | None = None) -> Pulled:
+        """Pull NAME[:TAG|@DIGEST] and tag it so; kept for as long as `lease` is held, and the tag stands.
+
+        Raises Unreachable, Denied, NotFound, Conflict, InvalidInput, SystemFailure, Cancelled; then nothing is kept.
+        """
+        reference = parse(name)
+        if lease is not None:
+            return self._puller.pull(reference, out, lease, cancelled)
+        with self._store.lease() as own:
+            return self._puller.pull(reference, out, own, cancelled)
+
+    def push(self, name: str, out: Output, cancelled: Cancelled) -> Pushed:
+        """Push the image that has this tag here. Raises NotFound; else as `pull`."""
+        reference = parse(name)
+        image = self._store.tagged(str(reference))
+        if image is None:
+            raise NotFound(
+                f"There is no image {reference}", hint=f"Give one this name first: paas tag IMAGE {reference}"
+            )
+        return self._pusher.push(reference, image, out, cancelled)
+
+    def is_newer(self, name: str, cancelled: Cancelled) -> bool:
+        """Whether a tag that came from its registry is something else there by now. Raises as `pull`."""
+        origin, tagged = self._store.origin(name), self._store.tagged(name)
+        if origin is None or tagged is None or origin[0] != tagged.id:
+            return False
+        return self._puller.digest(parse(name), cancelled) != origin[1]
+
+    def is_insecure(self, registry: str) -> bool:
+        return self._endpoints.is_insecure(registry)
+
+    def log_in(self, registry: str, login: Login, cancelled: Cancelled) -> None:
+        """Keep a login that the registry accepts. Raises Denied, Unreachable, Cancelled."""
+        with Transport(cancelled) as transport:
+            endpoint = self._endpoints.find(registry, transport)
+            authorizer = Authorizer(transport, endpoint.host, login, insecure=endpoint.insecure)
+            status = Repository(transport, f"{endpoint.url}/v2", endpoint.host, "", authorizer).ping()
+        if status in (401, 403):
+            raise Denied(f"{registry} refuses the login of {shown(login.user)}")
+        if status != 200:
+            raise SystemFailure(f"{registry} answers with status {status}", hint="Is this a registry?")
+        self.credentials.set(registry, login)
+
+    def log_out(self, registry: str) -> bool:
+        """Whether there was a login."""
+        return self.credentials.remove(registry)
+
+
+def registry_name(text: str | None) -> str:
+    """What a user calls a registry: HOST[:PORT], with or without https:// and a path; docker.io for nothing.
+
+    Raises InvalidInput.
+    """
+    if not text:
+        return DOCKER_HUB
+    host = (text.partition("://")[2] or text).partition("/")[0]
+    if host in ("index.docker.io", "registry-1.docker.io", DOCKER_HUB):
+        return DOCKER_HUB
+    named = parse(f"{host}/x").registry
+    if named != host:
+        raise InvalidInput(f"{shown(text)} is not a registry", hint="Example: registry.example.com:5000")
+    return named
