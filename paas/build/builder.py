@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from paas.build import arguments, checking
+from paas.build.bases import BaseImages, LocalImages
 from paas.build.context import Context
 from paas.build.dockerfile.expansion import ExpansionError, expand
 from paas.build.dockerfile.parser import Dockerfile, parse
@@ -49,9 +50,11 @@ class Builder:
         steps: Steps,
         caches: CacheMounts,
         resolv_conf: str,
+        bases: BaseImages | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
+        self._bases = bases or LocalImages(store)
         self._paths = paths
         self._steps = steps
         self._caches = caches
@@ -74,7 +77,7 @@ class Builder:
         checking.report(dockerfile, options, context, progress, self._variables_of)
         layering = Layering(self._store, self._paths, lease, use_cache=options.use_cache)
         deadline = Deadline(options.limits.timeout)
-        run = _Build(dockerfile, context, options, layering, self._store)
+        run = _Build(dockerfile, context, options, layering, self._store, self._bases)
 
         def stopped() -> bool:
             deadline.check()
@@ -139,12 +142,14 @@ class _Build:
         options: BuildOptions,
         layering: Layering,
         store: ImageStore,
+        bases: BaseImages,
     ) -> None:
         self._dockerfile = dockerfile
         self._context = context
         self._options = options
         self._layering = layering
         self._store = store
+        self._images = images
         self._globals = arguments.global_values(dockerfile, options.arguments)
         self.target = self._find_target()
         self.bases = bases(dockerfile, self.target, self._expand_quietly)
@@ -168,7 +173,7 @@ class _Build:
             context=self._context,
             options=self._options,
             layering=self._layering,
-            store=self._store,
+            bases=self._images,
             fetcher=fetcher,
             log=self.logs[index],
             globals=self._globals,

@@ -36,8 +36,16 @@ class BuildOptions:
     """Sockets of SSH agents on the host."""
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     use_cache: bool = True
+    pull: bool = False
+    """Whether base images that came from registries are looked for there again."""
     scope: str = "host"
     """Whose cache mounts are used: `app-ID`, or `host` for `paas build`."""
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether an administrator asks; a push may come from anybody who has a key."""
+        return self.scope == "host"
+
     trust_host_ca: bool = False
     limits: BuildLimits = BuildLimits()
     labels: Mapping[str, str] = field(default_factory=dict)

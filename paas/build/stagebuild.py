@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from paas.build import keys
+from paas.build.bases import BaseImages
 from paas.build.context import Context
 from paas.build.copying import Attributes, is_directory, open_directory
 from paas.build.dockerfile import instructions as ins
@@ -23,10 +24,9 @@ from paas.build.steps import metadata
 from paas.build.steps.copy import copy
 from paas.build.steps.remote import Fetcher
 from paas.build.steps.run import Runner
-from paas.errors import BuildFailed, Cancelled, InvalidInput, NotFound
+from paas.errors import BuildFailed, Cancelled, InvalidInput, PaasError
 from paas.image.passwd import resolve_user
-from paas.image.store import ImageStore
-from paas.model import DEFAULT_PATH, HistoryEntry, ImageConfig, Layer
+from paas.model import DEFAULT_PATH, HistoryEntry, Image, ImageConfig, Layer
 from paas.names import shown
 from paas.system.mounts import architecture
 
@@ -48,7 +48,7 @@ class Shared:
     context: Context
     options: BuildOptions
     layering: Layering
-    store: ImageStore
+    bases: BaseImages
     fetcher: Fetcher
     log: StageLog
     globals: Mapping[str, str]
@@ -127,12 +127,24 @@ class StageBuild:
         if name == "scratch":
             return ImageConfig(env={"PATH": DEFAULT_PATH}), (), ()
         try:
-            image = self._shared.store.find(name)
-        except (NotFound, InvalidInput) as error:
+            image = self._image(name)
+        except Cancelled:
+            raise
+        except PaasError as error:
             hint = self._dockerfile.similar_stage(name) or error.hint
             raise self._dockerfile.error(declared.base.span, error.message, hint) from None
-        self._shared.layering.lease.add(*image.layers)
         return image.config, image.layers, image.history
+
+    def _image(self, name: str) -> Image:
+        shared = self._shared
+        return shared.bases.find(
+            name,
+            lease=shared.layering.lease,
+            say=shared.log.note,
+            cancelled=shared.cancelled,
+            refresh=shared.options.pull,
+            trusted=shared.options.is_trusted,
+        )
 
     def _carry_out(self, instruction: ins.Instruction, stage: Stage) -> None:
         shared = self._shared
@@ -193,15 +205,16 @@ class StageBuild:
                 return self._shared.result(index).layers
             if name == "scratch":
                 return ()
+            if find_stage(self._dockerfile, name, before=len(self._dockerfile.stages)) is not None:
+                hint = f"Stage {shown(name)} stands further down; move it up."
+                raise stage.error(span, f"There is no image {shown(name)}", hint)
             try:
-                image = self._shared.store.find(name)
-            except (NotFound, InvalidInput) as error:
-                later = find_stage(self._dockerfile, name, before=len(self._dockerfile.stages))
-                below = f"Stage {shown(name)} stands further down; move it up." if later is not None else None
-                hint = below or self._dockerfile.similar_stage(name) or error.hint
+                return self._image(name).layers
+            except Cancelled:
+                raise
+            except PaasError as error:
+                hint = self._dockerfile.similar_stage(name) or error.hint
                 raise stage.error(span, error.message, hint) from None
-            self._shared.layering.lease.add(*image.layers)
-            return image.layers
 
         return find
 

@@ -42,7 +42,7 @@ _SECRET_LIMIT = 500 << 10
     Flag("--ssh", "for RUN --mount=type=ssh: an agent's socket (default: SSH_AUTH_SOCK)", "ID[=SOCKET]", many=True),
     Flag("--label", "label of the image", "KEY=VALUE", many=True),
     Flag("--no-cache", "carry every step out anew"),
-    Flag("--pull", "take a newer base image where there is one"),
+    Flag("--pull", "take a newer base image where its registry has one"),
     Flag("--progress", "plain, tty or json (default: tty on a terminal)", "STYLE"),
     Argument("path"),
     admin=True,
@@ -59,8 +59,6 @@ def build(ctx: Context, path: str, tag: list[str], progress: str | None, pull: b
     """
     names = [str(reference.parse(name)) for name in tag]
     style = _style(progress, ctx)
-    if pull and style != "json":
-        ctx.out.detail("--pull: base images that were made on this host have no newer one elsewhere")
     builder = ctx.platform.build_settings
     options = BuildOptions(
         target=str(flags["target"] or ""),
@@ -70,6 +68,7 @@ def build(ctx: Context, path: str, tag: list[str], progress: str | None, pull: b
         labels=dict(_pair(label, "--label") for label in cast(list[str], flags["label"])),
         proxies=builder.proxies(None),
         use_cache=not flags["no_cache"],
+        pull=pull,
         trust_host_ca=ctx.platform.properties.value("builder", "trust-host-ca", None),
         limits=builder.limits(None),
     )

@@ -32,6 +32,7 @@ from paas.model import Who
 from paas.output import StreamOutput
 from paas.paths import Paths
 from paas.proxy.proxy import Proxy
+from paas.registry.registries import Registries
 from paas.runtime.runtime import Runtime
 from paas.settings import Settings
 from paas.state.apps import App
@@ -52,6 +53,7 @@ class Platform:
     storage: Storage
     keys: Keys
     images: ImageStore
+    registries: Registries
     changes: Changes
     pipeline: Pipeline
     routing: Routing

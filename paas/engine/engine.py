@@ -44,6 +44,8 @@ from paas.network.resolv import resolv_conf
 from paas.network.rules import NetworkState
 from paas.paths import Paths
 from paas.proxy.proxy import Proxy
+from paas.registry.bases import RegistryImages
+from paas.registry.registries import Registries
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
 from paas.schedulers.boot import AppContainers, Booter
@@ -155,7 +157,10 @@ class Engine:
         steps.recover()
         properties = Properties(db, [*declared(settings), *pipeline.PROPERTIES])
         build_settings = BuildSettings(db, properties, environment)
-        builds = Builds(db, paths, images, Builder(settings, images, paths, steps, caches, resolv), properties)
+        registries = Registries(settings, paths, images)
+        bases = RegistryImages(images, registries)
+        builder = Builder(settings, images, paths, steps, caches, resolv, bases)
+        builds = Builds(db, paths, images, builder, properties)
         builds.recover()
         platform = Platform(
             settings=settings,
@@ -168,6 +173,7 @@ class Engine:
             storage=storage,
             keys=Keys(db),
             images=images,
+            registries=registries,
             changes=Changes(
                 db,
                 apps,

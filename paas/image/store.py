@@ -300,4 +300,4 @@ def _advice(reference: str, known: Sequence[str]) -> str:
     if name in ("debian", "ubuntu"):
         base = name if suite == "latest" else reference
         return f"Make it from {name}'s packages, once, on the host: paas images:bootstrap {base}"
-    return "images:list shows those that are here; images:bootstrap debian:bookworm makes a base image."
+    return f"Pull it from its registry: paas pull {reference}. images:list shows those that are here."

@@ -17,10 +17,10 @@ from typing import IO, Any
 from urllib3.exceptions import HTTPError
 
 from paas.errors import Cancelled, PaasError, SystemFailure
-from paas.output import Output, decimal_bytes
+from paas.output import decimal_bytes
 from paas.registry.client import Repository, wrong_bytes
 from paas.registry.manifests import Descriptor
-from paas.registry.transport import PATIENCE, Unreachable, unreachable
+from paas.registry.transport import PATIENCE, Say, Unreachable, unreachable
 
 _AT_ONCE = 3
 _PIECE = 1 << 16
@@ -31,10 +31,10 @@ _SHOW_EVERY = 2.0
 class Downloads:
     """A context manager: blobs become files `directory/HEX`, each checked before it counts as done."""
 
-    def __init__(self, repository: Repository, directory: Path, out: Output) -> None:
+    def __init__(self, repository: Repository, directory: Path, say: Say) -> None:
         self._repository = repository
         self._directory = directory
-        self._out = out
+        self._say = say
         self._queue: queue.SimpleQueue[Descriptor | None] = queue.SimpleQueue()
         self._done: dict[str, Future[Path]] = {}
         self._received: dict[str, int] = {}
@@ -75,7 +75,7 @@ class Downloads:
         if time.monotonic() - self._shown >= _SHOW_EVERY:
             self._shown = time.monotonic()
             have = self._received.get(blob.digest, 0)
-            self._out.line(f"{blob.short}: Downloading {decimal_bytes(have)}/{decimal_bytes(blob.size)}")
+            self._say(f"{blob.short}: Downloading {decimal_bytes(have)}/{decimal_bytes(blob.size)}")
 
     def _work(self) -> None:
         while (blob := self._queue.get()) is not None:

@@ -55,8 +55,11 @@ class Endpoints:
 
     def is_insecure(self, registry: str) -> bool:
         """Whether a registry may be spoken to without TLS."""
-        host = registry.partition(":")[0]
-        return is_loopback(host) or bool({registry, host} & set(self._settings.insecure))
+        return is_loopback(registry.partition(":")[0]) or self.is_named(registry)
+
+    def is_named(self, registry: str) -> bool:
+        """Whether the settings name it as insecure."""
+        return bool({registry, registry.partition(":")[0]} & set(self._settings.insecure))
 
     def repository(self, endpoint: Endpoint, reference: ImageReference, transport: Transport) -> Repository:
         login = self._credentials.get(endpoint.host)

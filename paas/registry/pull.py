@@ -17,12 +17,11 @@ from paas.image.reference import DOCKER_HUB, ImageReference
 from paas.image.store import ImageStore
 from paas.image.unpack import Limits
 from paas.model import Image, Layer
-from paas.output import Output
 from paas.registry.client import Fetched, Repository
 from paas.registry.downloads import Downloads, disk_failure
 from paas.registry.endpoints import Endpoints
 from paas.registry.manifests import Descriptor, Manifest, parse, total
-from paas.registry.transport import Transport
+from paas.registry.transport import Say, Transport
 from paas.state.origins import BlobRow
 from paas.system.files import ensure_directory, remove_tree
 
@@ -48,19 +47,19 @@ class Puller:
         self._scratch = scratch
         self._limit = limit
 
-    def pull(self, reference: ImageReference, out: Output, lease: Lease, cancelled: Callable[[], bool]) -> Pulled:
+    def pull(self, reference: ImageReference, say: Say, lease: Lease, cancelled: Callable[[], bool]) -> Pulled:
         """Pull and tag. Says what it does in Docker's words.
 
         Raises Unreachable, Denied, NotFound, Conflict, InvalidInput, SystemFailure, Cancelled; then nothing is kept.
         """
         with Transport(cancelled) as transport:
             repository, top = self._locate(reference, transport)
-            out.line(f"{reference.digest or reference.tag}: Pulling from {repository.name}")
+            say(f"{reference.digest or reference.tag}: Pulling from {repository.name}")
             current = self._current(reference, top.digest)
             if current is not None:
                 return Pulled(current, top.digest, False)
             manifest = self._choose(repository, top)
-            image = self._image(repository, reference, manifest, out, lease)
+            image = self._image(repository, reference, manifest, say, lease)
         name = str(reference)
         self._store.tag(name, image.id)
         self._store.set_origin(name, image.id, top.digest)
@@ -99,7 +98,7 @@ class Puller:
         raise InvalidInput("The image's indexes name each other")
 
     def _image(
-        self, repository: Repository, reference: ImageReference, manifest: Manifest, out: Output, lease: Lease
+        self, repository: Repository, reference: ImageReference, manifest: Manifest, say: Say, lease: Lease
     ) -> Image:
         foreign = parse_config(repository.small_blob(manifest.config))
         if len(foreign.diff_ids) != len(manifest.layers):
@@ -107,16 +106,16 @@ class Puller:
         parts = list(zip(manifest.layers, foreign.diff_ids, strict=True))
         here = {diff_id: self._store.layer_by_diff_id(diff_id, lease) for diff_id in foreign.diff_ids}
         for blob, diff_id in parts:
-            out.line(f"{blob.short}: {'Pulling fs layer' if here[diff_id] is None else 'Already exists'}")
+            say(f"{blob.short}: {'Pulling fs layer' if here[diff_id] is None else 'Already exists'}")
         missing = [blob for blob, diff_id in parts if here[diff_id] is None]
         layers: list[Layer] = []
-        with self._place(total(missing)) as directory, Downloads(repository, directory, out) as downloads:
+        with self._place(total(missing)) as directory, Downloads(repository, directory, say) as downloads:
             downloads.start(missing)
             left = self._limit
             for blob, diff_id in parts:
                 layer = here[diff_id]
                 if layer is None:
-                    layer = self._take(downloads, blob, diff_id, left, out, lease, repository)
+                    layer = self._take(downloads, blob, diff_id, left, say, lease, repository)
                     here[diff_id] = layer
                 left -= layer.size
                 layers.append(layer)
@@ -135,12 +134,12 @@ class Puller:
         blob: Descriptor,
         diff_id: str,
         left: int,
-        out: Output,
+        say: Say,
         lease: Lease,
         repository: Repository,
     ) -> Layer:
         path = downloads.wait(blob)
-        out.line(f"{blob.short}: Download complete")
+        say(f"{blob.short}: Download complete")
         try:
             with path.open("rb") as file:
                 layer = apply_layer(
@@ -154,7 +153,7 @@ class Puller:
         except OSError as error:
             raise disk_failure(error) from error
         path.unlink()
-        out.line(f"{blob.short}: Pull complete")
+        say(f"{blob.short}: Pull complete")
         return layer
 
     @contextmanager

@@ -13,12 +13,11 @@ from paas.image.packing import pack_layer
 from paas.image.reference import ImageReference
 from paas.image.store import ImageStore
 from paas.model import Image, Layer
-from paas.output import Output
 from paas.registry.client import Repository, digest_of
 from paas.registry.downloads import disk_failure
 from paas.registry.endpoints import Endpoints
 from paas.registry.manifests import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor
-from paas.registry.transport import Transport
+from paas.registry.transport import Say, Transport
 from paas.registry.uploads import upload, upload_bytes
 from paas.state.origins import BlobRow
 from paas.system.files import ensure_directory
@@ -46,7 +45,7 @@ class Pusher:
         self._endpoints = endpoints
         self._scratch = scratch
 
-    def push(self, reference: ImageReference, image: Image, out: Output, cancelled: Callable[[], bool]) -> Pushed:
+    def push(self, reference: ImageReference, image: Image, say: Say, cancelled: Callable[[], bool]) -> Pushed:
         """Push an image under a tag. Says what it does in Docker's words.
 
         Raises Unreachable, Denied, NotFound, Conflict, InvalidInput, SystemFailure, Cancelled.
@@ -56,13 +55,13 @@ class Pusher:
             endpoint = self._endpoints.find(reference.registry, transport)
             repository = self._endpoints.repository(endpoint, reference, transport)
             repository.want_to_push()
-            out.line(f"The push refers to repository [{reference.registry}/{repository.name}]")
+            say(f"The push refers to repository [{reference.registry}/{repository.name}]")
             for layer in image.layers:
-                out.line(f"{_short(layer)}: Preparing")
+                say(f"{_short(layer)}: Preparing")
             blobs: dict[int, BlobRow] = {}
             for layer in image.layers:
                 if layer.number not in blobs:
-                    blobs[layer.number] = self._layer(repository, reference.registry, layer, out)
+                    blobs[layer.number] = self._layer(repository, reference.registry, layer, say)
             parts = [blobs[layer.number] for layer in image.layers]
             config = _json(config_json(image, [part.diff_id for part in parts]))
             described = Descriptor(OCI_CONFIG, digest_of(config), len(config))
@@ -81,33 +80,33 @@ class Pusher:
             self._store.set_origin(str(reference), image.id, digest)
         return Pushed(digest, len(manifest))
 
-    def _layer(self, repository: Repository, registry: str, layer: Layer, out: Output) -> BlobRow:
+    def _layer(self, repository: Repository, registry: str, layer: Layer, say: Say) -> BlobRow:
         """Make sure that the repository has a layer."""
         known = self._store.blobs(layer, registry)
         for blob in known:
             if blob.repository == repository.name and repository.has_blob(blob.digest):
-                out.line(f"{_short(layer)}: Layer already exists")
+                say(f"{_short(layer)}: Layer already exists")
                 return blob
         location = None
         for blob in known:
             if blob.repository != repository.name and location is None:
                 location = repository.begin_upload(blob.digest, blob.repository)
                 if location is None:
-                    out.line(f"{_short(layer)}: Mounted from {blob.repository}")
+                    say(f"{_short(layer)}: Mounted from {blob.repository}")
                     return self._noted(repository, registry, layer, _descriptor(blob), blob.diff_id)
-        return self._send(repository, registry, layer, location, out)
+        return self._send(repository, registry, layer, location, say)
 
-    def _send(self, repository: Repository, registry: str, layer: Layer, location: str | None, out: Output) -> BlobRow:
+    def _send(self, repository: Repository, registry: str, layer: Layer, location: str | None, say: Say) -> BlobRow:
         try:
             with tempfile.TemporaryFile(dir=ensure_directory(self._scratch, mode=0o711)) as file:
                 packed = pack_layer(self._store, layer, file)
                 file.flush()
                 blob = Descriptor(OCI_LAYER, packed.digest, packed.size)
                 if location is None and repository.has_blob(blob.digest):
-                    out.line(f"{_short(layer)}: Layer already exists")
+                    say(f"{_short(layer)}: Layer already exists")
                 else:
                     upload(repository, blob, file, location)
-                    out.line(f"{_short(layer)}: Pushed")
+                    say(f"{_short(layer)}: Pushed")
         except OSError as error:
             raise disk_failure(error) from error
         return self._noted(repository, registry, layer, blob, packed.diff_id)

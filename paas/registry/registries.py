@@ -9,7 +9,6 @@ from paas.image.lease import Lease
 from paas.image.reference import DOCKER_HUB, parse
 from paas.image.store import ImageStore
 from paas.names import shown
-from paas.output import Output
 from paas.paths import Paths
 from paas.registry.auth import Authorizer
 from paas.registry.client import Repository
@@ -17,7 +16,7 @@ from paas.registry.credentials import Credentials, Login
 from paas.registry.endpoints import Endpoints
 from paas.registry.pull import Pulled, Puller
 from paas.registry.push import Pushed, Pusher
-from paas.registry.transport import Transport
+from paas.registry.transport import Say, Transport
 from paas.settings import Settings
 
 Cancelled = Callable[[], bool]
@@ -31,18 +30,18 @@ class Registries:
         self._puller = Puller(store, self._endpoints, paths.scratch, settings.image_limit)
         self._pusher = Pusher(store, self._endpoints, paths.scratch)
 
-    def pull(self, name: str, out: Output, cancelled: Cancelled, lease: Lease | None = None) -> Pulled:
+    def pull(self, name: str, say: Say, cancelled: Cancelled, lease: Lease | None = None) -> Pulled:
         """Pull NAME[:TAG|@DIGEST] and tag it so; kept for as long as `lease` is held, and the tag stands.
 
         Raises Unreachable, Denied, NotFound, Conflict, InvalidInput, SystemFailure, Cancelled; then nothing is kept.
         """
         reference = parse(name)
         if lease is not None:
-            return self._puller.pull(reference, out, lease, cancelled)
+            return self._puller.pull(reference, say, lease, cancelled)
         with self._store.lease() as own:
-            return self._puller.pull(reference, out, own, cancelled)
+            return self._puller.pull(reference, say, own, cancelled)
 
-    def push(self, name: str, out: Output, cancelled: Cancelled) -> Pushed:
+    def push(self, name: str, say: Say, cancelled: Cancelled) -> Pushed:
         """Push the image that has this tag here. Raises NotFound; else as `pull`."""
         reference = parse(name)
         image = self._store.tagged(str(reference))
@@ -50,7 +49,7 @@ class Registries:
             raise NotFound(
                 f"There is no image {reference}", hint=f"Give one this name first: paas tag IMAGE {reference}"
             )
-        return self._pusher.push(reference, image, out, cancelled)
+        return self._pusher.push(reference, image, say, cancelled)
 
     def is_newer(self, name: str, cancelled: Cancelled) -> bool:
         """Whether a tag that came from its registry is something else there by now. Raises as `pull`."""
@@ -59,8 +58,9 @@ class Registries:
             return False
         return self._puller.digest(parse(name), cancelled) != origin[1]
 
-    def is_insecure(self, registry: str) -> bool:
-        return self._endpoints.is_insecure(registry)
+    def is_known(self, registry: str) -> bool:
+        """Whether an administrator has named it, by a login or in the settings."""
+        return self._endpoints.is_named(registry) or self.credentials.get(registry) is not None
 
     def log_in(self, registry: str, login: Login, cancelled: Cancelled) -> None:
         """Keep a login that the registry accepts. Raises Denied, Unreachable, Cancelled."""

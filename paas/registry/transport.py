@@ -22,6 +22,8 @@ from paas.errors import Cancelled, InvalidInput, SystemFailure
 from paas.names import shown
 
 _T = TypeVar("_T")
+Say = Callable[[str], object]
+"""Takes a line that tells the user how far it is."""
 Response = urllib3.BaseHTTPResponse
 PATIENCE = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each further attempt."""

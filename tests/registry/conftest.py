@@ -25,18 +25,13 @@ MakeImage = Callable[..., Image]
 
 
 class Lines:
-    """Output that is kept."""
+    """What was said."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def line(self, text: str) -> None:
         self.lines.append(text)
-
-    heading = result = detail = warn = line
-
-    def raw(self, data: bytes) -> None:
-        self.lines.append(data.decode())
 
     @property
     def text(self) -> str:
@@ -55,10 +50,10 @@ class Side:
         self.out = Lines()
 
     def pull(self, name: str) -> Image:
-        return self.registries.pull(name, self.out, lambda: False).image
+        return self.registries.pull(name, self.out.line, lambda: False).image
 
     def push(self, name: str) -> str:
-        return self.registries.push(name, self.out, lambda: False).digest
+        return self.registries.push(name, self.out.line, lambda: False).digest
 
     def image(self, *tars: bytes, name: str, **config: object) -> Image:
         """An image of layers with these plain tars, tagged."""

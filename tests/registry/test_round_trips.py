@@ -81,8 +81,8 @@ def test_large_layers_go_in_chunks(here: Side, there: Side, repo: str) -> None:
 def test_by_digest_and_up_to_date(here: Side, there: Side, repo: str) -> None:
     here.image(BASE, name=f"{repo}:1")
     digest = here.push(f"{repo}:1")
-    first = there.registries.pull(f"{repo}@{digest}", there.out, lambda: False)
-    again = there.registries.pull(f"{repo}@{digest}", there.out, lambda: False)
+    first = there.registries.pull(f"{repo}@{digest}", there.out.line, lambda: False)
+    again = there.registries.pull(f"{repo}@{digest}", there.out.line, lambda: False)
     assert (first.fresh, again.fresh) == (True, False)
     assert first.image == again.image == there.store.tagged(f"{repo}@{digest}")
 
@@ -144,7 +144,7 @@ def test_a_cancelled_pull_leaves_nothing(here: Side, there: Side, repo: str) -> 
     here.image(BIG, name=f"{repo}:1")
     here.push(f"{repo}:1")
     with pytest.raises(Cancelled):
-        there.registries.pull(f"{repo}:1", there.out, lambda: "Pulling fs layer" in there.out.text)
+        there.registries.pull(f"{repo}:1", there.out.line, lambda: "Pulling fs layer" in there.out.text)
     assert there.is_clean()
     assert there.store.list() == []
 
