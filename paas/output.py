@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 
@@ -116,6 +117,34 @@ def human_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     raise AssertionError
+
+
+def ago(then: str, now: datetime) -> str:
+    """A time (RFC 3339) as Docker shows it: '2 minutes ago', 'About an hour ago'; '' for what is no time."""
+    try:
+        seconds = (now - datetime.fromisoformat(then)).total_seconds()
+    except (ValueError, TypeError):
+        return ""
+    return f"{_duration(max(seconds, 0))} ago"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "Less than a second"
+    if seconds < 60:
+        return f"{seconds:.0f} second{'s' * (round(seconds) != 1)}"
+    minutes, hours = int(seconds / 60), round(seconds / 3600)
+    if minutes == 1:
+        return "About a minute"
+    if minutes < 60:
+        return f"{minutes} minutes"
+    if hours == 1:
+        return "About an hour"
+    days = hours // 24
+    for count, limit, unit in ((hours, 48, "hours"), (days, 14, "days"), (days // 7, 9, "weeks")):
+        if count < limit:
+            return f"{count} {unit}"
+    return f"{days // 30} months" if days < 730 else f"{days // 365} years"
 
 
 def decimal_bytes(size: float) -> str:

@@ -34,7 +34,7 @@ _SPOOL = "/var/tmp"
 def write_layout(store: ImageStore, image: Image, directory: Path, references: Sequence[str] = ()) -> str:
     """Write the image to an empty directory, under these names; returns its manifest's digest. Raises SystemFailure."""
     try:
-        return _write(store, image, _Directory(directory), references)
+        return _write(store, [(image, references)], _Directory(directory))[0]
     except OSError as error:
         raise SystemFailure(f"The image cannot be written to {directory}: {error.strerror}") from error
 
@@ -44,15 +44,20 @@ def write_archive(store: ImageStore, image: Image, stream: IO[bytes], references
 
     Needs room on disk for the largest layer, compressed.
     """
+    return write_archives(store, [(image, references)], stream)[0]
+
+
+def write_archives(store: ImageStore, parts: Sequence[tuple[Image, Sequence[str]]], stream: IO[bytes]) -> list[str]:
+    """The same for several images, each with its names."""
     archive = _Archive(stream)
     try:
-        digest = _write(store, image, archive, references)
+        digests = _write(store, parts, archive)
         stream.write(end())
     except BrokenPipeError:
         raise
     except OSError as error:
         raise SystemFailure(f"The image cannot be written: {error.strerror}") from error
-    return digest
+    return digests
 
 
 class _Target(Protocol):
@@ -126,19 +131,29 @@ class _Blob:
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
 
-def _write(store: ImageStore, image: Image, target: _Target, references: Sequence[str]) -> str:
-    layers = [_put_layer(store, layer, target) for layer in image.layers]
-    config = _put_json(target, _CONFIG, config_json(image, [layer.diff_id for layer in layers]))
-    parts = {"config": config.descriptor, "layers": [layer.descriptor for layer in layers]}
-    manifest = _put_json(target, _MANIFEST, {"schemaVersion": 2, "mediaType": _MANIFEST, **parts})
-    names = [{**manifest.descriptor, "annotations": {_REFERENCE: name}} for name in references]
-    index = {"schemaVersion": 2, "manifests": names or [manifest.descriptor]}
-    target.put("index.json", _json(index))
+def _write(store: ImageStore, parts: Sequence[tuple[Image, Sequence[str]]], target: _Target) -> list[str]:
+    blobs: dict[int, _Blob] = {}
+    manifests: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
+    digests = []
+    for image, references in parts:
+        for layer in image.layers:
+            if layer.number not in blobs:
+                blobs[layer.number] = _put_layer(store, layer, target)
+        layers = [blobs[layer.number] for layer in image.layers]
+        config = _put_json(target, _CONFIG, config_json(image, [layer.diff_id for layer in layers]))
+        content = {"config": config.descriptor, "layers": [layer.descriptor for layer in layers]}
+        manifest = _put_json(target, _MANIFEST, {"schemaVersion": 2, "mediaType": _MANIFEST, **content})
+        named = [{**manifest.descriptor, "annotations": {_REFERENCE: name}} for name in references]
+        manifests += named or [manifest.descriptor]
+        paths = [layer.path for layer in layers]
+        listed.append({"Config": config.path, "RepoTags": list(references), "Layers": paths})
+        digests.append(manifest.digest)
+    target.put("index.json", _json({"schemaVersion": 2, "manifests": manifests}))
     target.put("oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
     if isinstance(target, _Archive):
-        paths = {"Config": config.path, "RepoTags": list(references), "Layers": [layer.path for layer in layers]}
-        target.put("manifest.json", _json([paths]))
-    return manifest.digest
+        target.put("manifest.json", _json(listed))
+    return digests
 
 
 def config_json(image: Image, diff_ids: Sequence[str]) -> dict[str, Any]:

@@ -6,21 +6,22 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import NotFound
 from paas.image import config as codec
+from paas.image.garbage import Garbage, Pruned
 from paas.image.layers import LayerDraft, LayerFiles
 from paas.image.lease import Lease
+from paas.image.origins import Origins
 from paas.image.reference import parse
 from paas.model import HistoryEntry, Image, ImageConfig, Layer
 from paas.names import nearest, shown
 from paas.paths import Paths
-from paas.state import images, origins
+from paas.state import images
 from paas.state.database import Database
 from paas.state.images import ImageRow
-from paas.state.origins import BlobRow
 from paas.system.mounts import architecture as machine_architecture
 
 
@@ -41,14 +42,6 @@ class CacheUsage:
     reclaimable: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    images: int
-    layers: int
-    size: int
-    """Bytes."""
-
-
 class ImageStore:
     def __init__(self, db: Database, paths: Paths) -> None:
         self._db = db
@@ -56,6 +49,8 @@ class ImageStore:
         self._lock = threading.RLock()
         """Held between finding something and leasing it, and while garbage is chosen."""
         self._leases: set[Lease] = set()
+        self.origins = Origins(db)
+        self._garbage = Garbage(db, self._files, self._lock, self._leases)
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
@@ -162,6 +157,10 @@ class ImageStore:
         id = images.tagged(self._db, str(parse(reference)))
         return self.image(id) if id else None
 
+    def names(self, image: Image) -> Sequence[str]:
+        """The tags of an image."""
+        return [reference for reference, id in images.tags(self._db) if id == image.id]
+
     def list(self) -> list[TaggedImage]:
         """Newest first, once for each tag."""
         names: dict[str, list[str | None]] = {}
@@ -224,30 +223,6 @@ class ImageStore:
         entries, size = images.cache_size(self._db)
         return CacheUsage(entries, size, sum(layer.size for layer, _ in images.cache_only(self._db)))
 
-    # -- registries -----------------------------------------------------------------------------------------------
-
-    def set_origin(self, reference: str, image_id: str, digest: str) -> None:
-        """Note which manifest a tag was in its registry."""
-        origins.set_origin(self._db, str(parse(reference)), image_id, digest)
-
-    def origin(self, reference: str) -> tuple[str, str] | None:
-        """(image id, manifest digest) of a tag that came from a registry or went there."""
-        return origins.origin(self._db, str(parse(reference)))
-
-    def digests(self) -> dict[str, set[str]]:
-        """By image id, `NAME@DIGEST` of where it came from or went to."""
-        found: dict[str, set[str]] = {}
-        for reference, image, digest in origins.origins(self._db):
-            found.setdefault(image, set()).add(str(replace(parse(reference), digest=digest)))
-        return found
-
-    def set_blob(self, layer: Layer, blob: BlobRow) -> None:
-        """Note where a registry has a layer."""
-        origins.set_blob(self._db, layer.number, blob)
-
-    def blobs(self, layer: Layer, registry: str) -> Sequence[BlobRow]:
-        return origins.blobs(self._db, layer.number, registry)
-
     # -- garbage --------------------------------------------------------------------------------------------------
 
     def prune(self, budget: int | None = None) -> Pruned:
@@ -256,34 +231,18 @@ class ImageStore:
         The cache keeps at most `budget` bytes that nothing else needs, dropping the least recently used; None: all.
         Killed half way it leaves directories that the next start removes.
         """
-        with self._lock, self._db.transaction():
-            held = set().union(*(lease.layers for lease in self._leases))
-            doomed = [id for id in images.unused_images(self._db) if not self._is_held(id)]
-            for id in doomed:
-                images.delete_image(self._db, id)
-            if budget is not None:
-                self._trim(budget, held)
-            images.drop_lost_copies(self._db)
-            layers = [layer for layer in images.unused_layers(self._db) if layer.number not in held]
-            for layer in layers:
-                images.delete_layer(self._db, layer.number)
-            images.drop_lost_copies(self._db)
-        for layer in layers:
-            self._files.remove_directory(layer)
-        return Pruned(len(doomed), len(layers), sum(layer.size for layer in layers))
+        return self._garbage.prune(budget)
 
-    def _trim(self, budget: int, held: set[int]) -> None:
-        candidates = images.cache_only(self._db)
-        size = sum(layer.size for layer, _ in candidates)
-        for layer, _ in candidates:
-            if size <= budget:
-                return
-            if layer.number not in held:
-                images.cache_drop(self._db, layer.number)
-                size -= layer.size
+    def remove(self, image: Image, *, untag: bool = False) -> Sequence[Layer]:
+        """Remove an image, with its tags if `untag`, and what only it needs; returns those layers.
 
-    def _is_held(self, image: str) -> bool:
-        return any(image in lease.images for lease in self._leases)
+        Raises Conflict, naming the user, while a tag, a release, or a build needs it.
+        """
+        return self._garbage.remove(image, untag=untag)
+
+    def unused(self) -> Sequence[Image]:
+        """Images that no release and no build has, whether they have tags or not."""
+        return [_image(row) for row in self._garbage.unused()]
 
 
 def _image(row: ImageRow) -> Image:

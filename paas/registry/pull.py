@@ -62,7 +62,7 @@ class Puller:
             image = self._image(repository, reference, manifest, say, lease)
         name = str(reference)
         self._store.tag(name, image.id)
-        self._store.set_origin(name, image.id, top.digest)
+        self._store.origins.note(name, image.id, top.digest)
         return Pulled(image, top.digest, True)
 
     def digest(self, reference: ImageReference, cancelled: Callable[[], bool]) -> str:
@@ -86,7 +86,7 @@ class Puller:
 
     def _current(self, reference: ImageReference, digest: str) -> Image | None:
         """The image that the tag has here, when it is what the registry has."""
-        known, tagged = self._store.origin(str(reference)), self._store.tagged(str(reference))
+        known, tagged = self._store.origins.get(str(reference)), self._store.tagged(str(reference))
         return tagged if tagged is not None and known == (tagged.id, digest) else None
 
     def _choose(self, repository: Repository, fetched: Fetched) -> Manifest:
@@ -119,7 +119,7 @@ class Puller:
                     here[diff_id] = layer
                 left -= layer.size
                 layers.append(layer)
-                self._store.set_blob(
+                self._store.origins.set_blob(
                     layer,
                     BlobRow(reference.registry, repository.name, blob.digest, blob.size, blob.media_type, diff_id),
                 )

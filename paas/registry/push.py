@@ -77,12 +77,12 @@ class Pusher:
             repository.put_manifest(reference.tag, manifest, OCI_MANIFEST)
         digest = digest_of(manifest)
         if self._store.tagged(str(reference)) == image:
-            self._store.set_origin(str(reference), image.id, digest)
+            self._store.origins.note(str(reference), image.id, digest)
         return Pushed(digest, len(manifest))
 
     def _layer(self, repository: Repository, registry: str, layer: Layer, say: Say) -> BlobRow:
         """Make sure that the repository has a layer."""
-        known = self._store.blobs(layer, registry)
+        known = self._store.origins.blobs(layer, registry)
         for blob in known:
             if blob.repository == repository.name and repository.has_blob(blob.digest):
                 say(f"{_short(layer)}: Layer already exists")
@@ -113,7 +113,7 @@ class Pusher:
 
     def _noted(self, repository: Repository, registry: str, layer: Layer, blob: Descriptor, diff_id: str) -> BlobRow:
         row = BlobRow(registry, repository.name, blob.digest, blob.size, blob.media_type, diff_id)
-        self._store.set_blob(layer, row)
+        self._store.origins.set_blob(layer, row)
         return row
 
 

@@ -53,7 +53,7 @@ class Registries:
 
     def is_newer(self, name: str, cancelled: Cancelled) -> bool:
         """Whether a tag that came from its registry is something else there by now. Raises as `pull`."""
-        origin, tagged = self._store.origin(name), self._store.tagged(name)
+        origin, tagged = self._store.origins.get(name), self._store.tagged(name)
         if origin is None or tagged is None or origin[0] != tagged.id:
             return False
         return self._puller.digest(parse(name), cancelled) != origin[1]

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from paas.errors import InvalidInput, NotFound
-from paas.image.store import ImageStore, Pruned
+from paas.image.garbage import Pruned
+from paas.image.store import ImageStore
 from paas.model import HistoryEntry, Image, ImageConfig, Layer
 from paas.paths import Paths
 from paas.state.database import Database

@@ -29,7 +29,7 @@ def test_an_image_comes_back_with_its_files_and_config(here: Side, there: Side, 
     assert [entry.created_by for entry in pulled.history] == ["layer 0", "layer 1"]
     assert there.files(pulled) == here.files(image)
     assert (there.store.layer_directory(pulled.layers[1].number) / "etc/new").stat().st_mode & 0o7777 == 0o4755
-    assert there.store.origin(f"{repo}:1") == (pulled.id, digest)
+    assert there.store.origins.get(f"{repo}:1") == (pulled.id, digest)
     assert there.is_clean()
 
 
