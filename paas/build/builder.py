@@ -142,7 +142,7 @@ class _Build:
         options: BuildOptions,
         layering: Layering,
         store: ImageStore,
-        bases: BaseImages,
+        images: BaseImages,
     ) -> None:
         self._dockerfile = dockerfile
         self._context = context

@@ -32,6 +32,7 @@ from paas.model import Who
 from paas.output import StreamOutput
 from paas.paths import Paths
 from paas.proxy.proxy import Proxy
+from paas.registry.archives import ImageFiles
 from paas.registry.registries import Registries
 from paas.runtime.runtime import Runtime
 from paas.settings import Settings
@@ -54,6 +55,7 @@ class Platform:
     keys: Keys
     images: ImageStore
     registries: Registries
+    image_files: ImageFiles
     changes: Changes
     pipeline: Pipeline
     routing: Routing

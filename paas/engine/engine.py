@@ -44,6 +44,7 @@ from paas.network.resolv import resolv_conf
 from paas.network.rules import NetworkState
 from paas.paths import Paths
 from paas.proxy.proxy import Proxy
+from paas.registry.archives import ImageFiles
 from paas.registry.bases import RegistryImages
 from paas.registry.registries import Registries
 from paas.runtime.runtime import Runtime
@@ -174,6 +175,7 @@ class Engine:
             keys=Keys(db),
             images=images,
             registries=registries,
+            image_files=ImageFiles(images, paths.scratch, settings.image_limit),
             changes=Changes(
                 db,
                 apps,

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from paas.errors import Cancelled
-from paas.system.files import ensure_directory, remove_tree
+from paas.system.files import ensure_directory, remove_tree, tree_size
 
 Take = Callable[[str, str, str, tuple[int, int, int]], Path]
 """(scope, id, sharing, (mode, uid, gid) of a new one) -> its directory"""
@@ -58,7 +58,7 @@ class CacheMounts:
     def usage(self) -> list[tuple[Path, int]]:
         """(directory, bytes) of every cache, the least recently used first."""
         places = [place for place in self._root.iterdir() if not place.name.startswith(".tmp-")]
-        return [(place, _size(place)) for place in sorted(places, key=lambda place: place.stat().st_mtime)]
+        return [(place, tree_size(place)) for place in sorted(places, key=lambda place: place.stat().st_mtime)]
 
     def prune(self, scope: str | None = None) -> int:
         """Remove caches that no step uses now, of one scope or all; returns their bytes."""
@@ -109,14 +109,3 @@ def _make(place: Path, attributes: tuple[int, int, int]) -> None:
         return
     os.chown(place, uid, gid)
     place.chmod(mode)
-
-
-def _size(top: Path) -> int:
-    total = 0
-    for folder, _, names in os.walk(top):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118  one Path each is slow
-            except OSError:
-                continue
-    return total
