@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -38,18 +37,8 @@ def serve(directory: Path, *, secure: bool = False) -> Iterator[Registry]:
     """A registry of its own, empty; `secure` has TLS with an authority of its own, and wants USER and PASSWORD."""
     directory.mkdir(parents=True)
     port = free_port()
-    lines = [
-        "version: 0.1",
-        "log: {level: error, accesslog: {disabled: true}}",
-        f"storage: {{filesystem: {{rootdirectory: {directory}/data}}, delete: {{enabled: true}}}}",
-        f"http: {{addr: '127.0.0.1:{port}', secret: x" + (_tls(directory) if secure else "") + "}",
-    ]
-    if secure:
-        entry = system.run(["htpasswd", "-Bbn", USER, PASSWORD]).text
-        (directory / "htpasswd").write_text(entry)
-        lines.append(f"auth: {{htpasswd: {{realm: test, path: {directory}/htpasswd}}}}")
     config = directory / "config.yml"
-    config.write_text("\n".join(lines) + "\n")
+    config.write_text(config_of(directory, port, tls=_tls(directory) if secure else "", login=secure))
     with (directory / "log").open("wb") as log:
         process = system.start(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
     try:
@@ -58,6 +47,20 @@ def serve(directory: Path, *, secure: bool = False) -> Iterator[Registry]:
     finally:
         process.kill()
         process.wait(10)
+
+
+def config_of(directory: Path, port: int, *, tls: str = "", login: bool = False) -> str:
+    """The configuration of a registry on loopback that keeps everything in a directory."""
+    lines = [
+        "version: 0.1",
+        "log: {level: error, accesslog: {disabled: true}}",
+        f"storage: {{filesystem: {{rootdirectory: {directory}/data}}, delete: {{enabled: true}}}}",
+        f"http: {{addr: '127.0.0.1:{port}', secret: x{tls}}}",
+    ]
+    if login:
+        (directory / "htpasswd").write_text(system.run(["htpasswd", "-Bbn", USER, PASSWORD]).text)
+        lines.append(f"auth: {{htpasswd: {{realm: test, path: {directory}/htpasswd}}}}")
+    return "\n".join(lines) + "\n"
 
 
 def _tls(directory: Path) -> str:
@@ -176,7 +179,3 @@ def _answer(connection: socket.socket, status: int, headers: dict[str, str], bod
     all_headers = {"Content-Length": str(len(body)), "Connection": "close", **headers}
     text = f"HTTP/1.1 {status} X\r\n" + "".join(f"{k}: {v}\r\n" for k, v in all_headers.items()) + "\r\n"
     connection.sendall(text.encode() + body)
-
-
-def trusting(ca: Path) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(ca))
