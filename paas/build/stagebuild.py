@@ -206,8 +206,9 @@ class StageBuild:
             if name == "scratch":
                 return ()
             if find_stage(self._dockerfile, name, before=len(self._dockerfile.stages)) is not None:
-                hint = f"Stage {shown(name)} stands further down; move it up."
-                raise stage.error(span, f"There is no image {shown(name)}", hint)
+                raise stage.error(
+                    span, f"There is no image {shown(name)}", f"Stage {shown(name)} stands further down; move it up."
+                )
             try:
                 return self._image(name).layers
             except Cancelled:

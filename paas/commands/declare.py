@@ -117,6 +117,7 @@ class Catalog:
         def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
             arguments = tuple(part for part in parts if isinstance(part, Argument))
             flags = tuple(part for part in parts if isinstance(part, Flag))
+            assert name not in self._commands and name not in self.aliases, f"{name} is declared twice"
             self._commands[name] = Command(name, arguments, flags, tuple(examples), admin, function, page)
             for alias in aliases:
                 self.aliases[alias] = name

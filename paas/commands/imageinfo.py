@@ -10,7 +10,7 @@ from paas.commands.declare import FORMAT, Argument, Flag
 from paas.commands.images import NO_TRUNC
 from paas.image.config import to_oci
 from paas.model import Image
-from paas.output import ago, decimal_bytes, pairs, table, to_json
+from paas.output import ago, decimal_bytes, table, to_json
 from paas.state import releases
 from paas.system.files import tree_size
 
@@ -69,18 +69,9 @@ def _short(id: str) -> str:
     return id.removeprefix("sha256:")[:12]
 
 
-@command("inspect", FORMAT, Argument("image", many=True), admin=True, examples=("inspect wiki:2",))
-def inspect(ctx: Context, image: list[str], format: str | None) -> None:
-    """Show all that is known of images, as JSON unless --format plain."""
-    known = ctx.platform.images.origins.digests()
-    found = [_inspected(ctx, ctx.platform.images.find(name), known) for name in image]
-    if format != "plain":
-        ctx.out.line(to_json(found))
-        return
-    for fields in found:
-        ctx.out.result(f"{fields['Id']}")
-        for line in pairs((key, str(value)) for key, value in fields.items() if key != "Id"):
-            ctx.out.line(line)
+def description(ctx: Context, name: str) -> dict[str, object]:
+    """All that is known of an image, in Docker's words. Raises NotFound."""
+    return _inspected(ctx, ctx.platform.images.find(name), ctx.platform.images.origins.digests())
 
 
 def _inspected(ctx: Context, image: Image, known: dict[str, set[str]]) -> dict[str, object]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+from paas.commands import imageinfo
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, Argument, Flag
@@ -33,17 +35,32 @@ _HOME = b"\x1b[H\x1b[J"
 
 
 @command(
-    "inspect", Argument("container", many=True), page="containers", examples=("inspect shop-db", "inspect wiki.web.1")
+    "inspect",
+    Argument("container-or-image", many=True),
+    page="containers",
+    examples=("inspect shop-db", "inspect wiki.web.1", "inspect debian:bookworm"),
 )
-def inspect(ctx: Context, container: list[str]) -> None:
-    """Show all that is known of containers, as JSON in Docker's words. Only admin keys see the values of variables."""
+def inspect(ctx: Context, container_or_image: list[str]) -> None:
+    """Show all that is known of containers or images, as JSON in Docker's words.
+
+    A name that both have means the container. Only admin keys see images, and the values of containers' variables.
+    """
+    ctx.out.line(to_json([_described(ctx, name) for name in container_or_image]))
+
+
+def _described(ctx: Context, name: str) -> dict[str, Any]:
     containers = ctx.platform.containers
-    found = [lookup.find(ctx.platform.db, name) for name in container]
-    described = [description(each, containers.parts, containers.life) for each in found]
+    try:
+        found = lookup.find(ctx.platform.db, name)
+    except NotFound:
+        if not ctx.who.admin:
+            raise
+        return dict(imageinfo.description(ctx, name))
+    described = description(found, containers.parts, containers.life)
     if not ctx.who.admin:
-        for config in (each["Config"] for each in described):
-            config["Env"] = [entry.partition("=")[0] + "=*****" for entry in config.get("Env", ())]
-    ctx.out.line(to_json(described))
+        config = described["Config"]
+        config["Env"] = [entry.partition("=")[0] + "=*****" for entry in config.get("Env", ())]
+    return described
 
 
 @command("top", Argument("container"), page="containers", examples=("top shop-db",))

@@ -54,7 +54,7 @@ class Garbage:
     def remove(self, image: Image, *, untag: bool = False) -> list[Layer]:
         """Remove an image, with its tags if `untag`, and what only it needs; returns those layers.
 
-        Raises Conflict, naming the user, while a tag, a release, or a build needs it.
+        Raises Conflict, naming the user, while a tag, a release, a container or a build needs it.
         """
         with self._lock, self._db.transaction():
             names = [reference for reference, id in images.tags(self._db) if id == image.id]
@@ -68,6 +68,12 @@ class Garbage:
                     f"The image {names[0] if names else image.short_id} is used by {_release_names(users)}",
                     hint="An image goes with its releases: apps:destroy APP.",
                 )
+            containers = origins.containers_of(self._db, image.id)
+            if containers:
+                raise Conflict(
+                    f"The image {names[0] if names else image.short_id} is used by container {', '.join(containers)}",
+                    hint=f"Remove it first: rm {containers[0]}",
+                )
             if self._is_held(image.id):
                 raise Conflict(f"The image {image.short_id} is used by a build", hint="Try again when it has ended.")
             for name in names:
@@ -79,7 +85,7 @@ class Garbage:
         return layers
 
     def unused(self) -> Sequence[ImageRow]:
-        """Images that no release and no build has."""
+        """Images that no release, container or build has."""
         used = origins.in_use(self._db)
         with self._lock:
             return [row for row in images.images(self._db) if row.id not in used and not self._is_held(row.id)]

@@ -67,6 +67,11 @@ def users(db: Database, image: str) -> list[tuple[str, int]]:
     return [(row["name"], row["number"]) for row in rows]
 
 
+def containers_of(db: Database, image: str) -> list[str]:
+    """Names of the containers, running or not, that were made from an image."""
+    return [row["name"] for row in db.query("SELECT name FROM containers WHERE image = ? ORDER BY name", (image,))]
+
+
 def in_use(db: Database) -> set[str]:
-    """Ids of the images that a release has."""
-    return {row["image"] for row in db.query("SELECT DISTINCT image FROM releases")}
+    """Ids of the images that a release or a container has."""
+    return {row["image"] for row in db.query("SELECT image FROM releases UNION SELECT image FROM containers")}
