@@ -114,7 +114,7 @@ class Builder:
                             StepLimits(deadline, disk, graph.stopped),
                             self._resolv_conf,
                         )
-                        return StageBuild(run.shared(index, fetcher, graph), runner).run()
+                        return StageBuild(run.shared(index, fetcher, deadline, graph), runner).run()
                 finally:
                     log.finish()
 
@@ -166,7 +166,7 @@ class _Build:
         for index in self.bases:
             self.logs[index] = progress.stage(self._dockerfile.stages[index].name or str(index))
 
-    def shared(self, index: int, fetcher: Fetcher, graph: Graph[Built]) -> Shared:
+    def shared(self, index: int, fetcher: Fetcher, deadline: Deadline, graph: Graph[Built]) -> Shared:
         return Shared(
             dockerfile=self._dockerfile,
             declared=self._dockerfile.stages[index],
@@ -176,6 +176,7 @@ class _Build:
             bases=self._images,
             fetcher=fetcher,
             log=self.logs[index],
+            deadline=deadline,
             globals=self._globals,
             stages=self.bases,
             result=graph.result,

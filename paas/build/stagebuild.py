@@ -28,6 +28,7 @@ from paas.errors import BuildFailed, Cancelled, InvalidInput, PaasError
 from paas.image.passwd import resolve_user
 from paas.model import DEFAULT_PATH, HistoryEntry, Image, ImageConfig, Layer
 from paas.names import shown
+from paas.runtime.steps import Deadline
 from paas.system.mounts import architecture
 
 
@@ -51,6 +52,7 @@ class Shared:
     bases: BaseImages
     fetcher: Fetcher
     log: StageLog
+    deadline: Deadline
     globals: Mapping[str, str]
     stages: Collection[int]
     """Those that are built."""
@@ -141,10 +143,15 @@ class StageBuild:
             name,
             lease=shared.layering.lease,
             say=shared.log.note,
-            cancelled=shared.cancelled,
+            cancelled=self._is_over,
             refresh=shared.options.pull,
             trusted=shared.options.is_trusted,
         )
+
+    def _is_over(self) -> bool:
+        """A registry may be slow for ever. Raises Conflict when the build's time has passed."""
+        self._shared.deadline.check()
+        return self._shared.cancelled()
 
     def _carry_out(self, instruction: ins.Instruction, stage: Stage) -> None:
         shared = self._shared

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORCE, FORMAT, Argument, Flag
-from paas.errors import Conflict, NotFound
+from paas.errors import Conflict, InvalidInput, NotFound
 from paas.image.bootstrap import bootstrap as make_base
 from paas.image.reference import parse
 from paas.image.store import TaggedImage
@@ -106,6 +106,8 @@ def bootstrap(ctx: Context, distribution: str, force: bool) -> None:
 def tag(ctx: Context, source: str, target: str) -> None:
     """Give an image another name; a name that another image has moves."""
     image = ctx.platform.images.find(source)
+    if parse(target).digest:
+        raise InvalidInput("A tag is NAME[:TAG]; a digest follows from what an image is")
     ctx.platform.images.tag(target, image.id)
     people.record(ctx.platform.db, ctx.who, "", "tag", f"{parse(target)} {image.short_id}")
 

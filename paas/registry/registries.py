@@ -42,8 +42,10 @@ class Registries:
             return self._puller.pull(reference, say, own, cancelled)
 
     def push(self, name: str, say: Say, cancelled: Cancelled) -> Pushed:
-        """Push the image that has this tag here. Raises NotFound; else as `pull`."""
+        """Push the image that has this tag here. Raises NotFound, InvalidInput; else as `pull`."""
         reference = parse(name)
+        if reference.digest:
+            raise InvalidInput("An image is pushed under a tag; its digest follows from what it is")
         image = self._store.tagged(str(reference))
         if image is None:
             raise NotFound(

@@ -87,7 +87,7 @@ class Transport:
         def once() -> Answer:
             response = self._follow(method, url, headers, body)
             try:
-                data = response.read(limit + 1) if method != "HEAD" else b""
+                data = response.read(limit + 1)
             except HTTPError as error:
                 raise unreachable(url, error) from None
             finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -100,6 +101,8 @@ class Proxy:
 
     def __init__(self, upstream: int, fault: Fault = lambda method, path, headers: None) -> None:
         self.fault = fault
+        self.pause = 0.0
+        """Seconds before each piece of an answer."""
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self._upstream = upstream
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -166,6 +169,7 @@ class Proxy:
             passed = 0
             piece = start
             while True:
+                time.sleep(self.pause)
                 if cut is not None and passed + len(piece) > cut:
                     connection.sendall(piece[: cut - passed])
                     return

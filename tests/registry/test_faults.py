@@ -6,16 +6,20 @@ import gzip
 import hashlib
 import json
 import os
+import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 
 import pytest
 
-from paas.errors import Conflict, Denied, InvalidInput, NotFound, PaasError
+from paas.errors import Cancelled, Conflict, Denied, InvalidInput, NotFound, PaasError, SystemFailure
 from paas.registry import downloads, transport, uploads
 from paas.registry.credentials import Login
 from paas.registry.transport import Unreachable
+from paas.system.files import ensure_directory
+from paas.system.run import run
 from tests.harness.registry import Answer, Proxy, Registry
 from tests.image.tars import archive, file, hard_link, symlink
 from tests.registry.conftest import Side
@@ -147,6 +151,37 @@ def test_a_push_that_is_cut_goes_on(here: Side, there: Side, repo: str, proxy: P
     here.push(target)
     assert len(left) <= 1
     assert there.files(there.pull(f"{repo}:2")) == {"big": big}
+
+
+def test_a_slow_registry_is_cancelled_at_once(there: Side, name: str, proxy: Proxy) -> None:
+    proxy.pause = 0.5
+    told: list[float] = []
+
+    def cancelled() -> bool:
+        if re.search(r": Downloading \d[\d.]*k?B/3\.\d+MB", there.out.text):
+            told.append(time.monotonic())
+        return bool(told)
+
+    with pytest.raises(Cancelled):
+        there.registries.pull(name, there.out.line, cancelled)
+    assert time.monotonic() - told[0] < 1
+    assert_nothing(there)
+
+
+def test_a_full_disk_has_words_and_leaves_nothing(there: Side, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensure_directory(there.paths.scratch)
+    run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(there.paths.scratch)])
+    try:
+        with pytest.raises(SystemFailure, match="room"):
+            there.pull(name)
+        usage = shutil.disk_usage("/")
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(SystemFailure, match="disk is full") as error:
+            there.pull(name)
+        assert "images:prune" in str(error.value.hint)
+        assert_nothing(there)
+    finally:
+        run(["umount", str(there.paths.scratch)])
 
 
 # -- tokens -----------------------------------------------------------------------------------------------------------
