@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ CONFIG_LIMIT = 8 << 20
 """Bytes of the largest config that is read."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII)
+_MOST_PORTS = 1000
 _TEXTS = ("User", "WorkingDir", "StopSignal")
 _LISTS = ("Env", "Entrypoint", "Cmd", "Shell", "OnBuild")
 _KEYED = ("ExposedPorts", "Volumes")
@@ -45,8 +48,7 @@ def parse_config(data: bytes) -> ForeignImage:
     diff_ids = _texts(rootfs.get("diff_ids"), "rootfs.diff_ids")
     if not all(_DIGEST.fullmatch(each) for each in diff_ids):
         raise _wrong("rootfs.diff_ids")
-    fields = _mapping(value.get("config"), "config")
-    _check_fields(fields)
+    fields = _usable(_mapping(value.get("config"), "config"))
     created = value.get("created")
     return ForeignImage(
         config=from_oci(fields, _text(value.get("author"), "author")),
@@ -77,7 +79,31 @@ def _check_platform(value: Mapping[str, Any]) -> None:
         )
 
 
-def _check_fields(fields: Mapping[str, Any]) -> None:
+def _usable(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config's fields, checked; ports in the form PORT/PROTOCOL, one each."""
+    _check_types(fields)
+    signal_name = fields.get("StopSignal") or "SIGTERM"
+    if not re.fullmatch(r"[1-9]|[1-5]\d|6[0-4]|(SIG)?RT(MIN\+|MAX-)\d{1,2}", signal_name):
+        name = signal_name if signal_name.startswith("SIG") else f"SIG{signal_name}"
+        if name not in signal.Signals.__members__:
+            raise _wrong("StopSignal")
+    workdir = fields.get("WorkingDir") or ""
+    ports: dict[str, object] = {port: {} for text in fields.get("ExposedPorts") or () for port in _ports(text)}
+    return {**fields, "ExposedPorts": ports, "WorkingDir": workdir and "/" + workdir.lstrip("/")}
+
+
+def _ports(text: str) -> list[str]:
+    """`80`, `80/tcp` and `8000-8010/udp`."""
+    found = _PORTS.fullmatch(text)
+    if found is None:
+        raise _wrong("ExposedPorts")
+    first, last = int(found[1]), int(found[2] or found[1])
+    if not 0 < first <= last < 65536 or last - first > _MOST_PORTS:
+        raise _wrong("ExposedPorts")
+    return [f"{port}/{found[3] or 'tcp'}" for port in range(first, last + 1)]
+
+
+def _check_types(fields: Mapping[str, Any]) -> None:
     for key in _TEXTS:
         _text(fields.get(key), key)
     for key in _LISTS:

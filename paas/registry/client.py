@@ -11,7 +11,7 @@ from paas.errors import Conflict, Denied, InvalidInput, NotFound, PaasError, Sys
 from paas.names import shown
 from paas.registry.auth import Authorizer, refused
 from paas.registry.manifests import ACCEPTED, MANIFEST_LIMIT, Descriptor
-from paas.registry.transport import PATIENCE, Answer, Response, Transport, origin, retry_after
+from paas.registry.transport import Answer, Response, Transport, origin, retry_after
 
 _SMALL = 1 << 20
 _CHALLENGES = 4
@@ -130,7 +130,7 @@ class Repository:
 
     def ping(self) -> int:
         """The status of the registry's answer to who we are. Raises Denied, Unreachable."""
-        return self._send("GET", f"{self._base}/", {}, None, _SMALL, PATIENCE).status
+        return self._send("GET", f"{self._base}/", {}, None, _SMALL, None).status
 
     # -- both -----------------------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class Repository:
     def _fetch(
         self, method: str, path: str, headers: Mapping[str, str], *, limit: int, body: bytes | None = None
     ) -> Answer:
-        return self._send(method, self._url(path), headers, body, limit, PATIENCE)
+        return self._send(method, self._url(path), headers, body, limit, None)
 
     def _send(
         self,
@@ -164,7 +164,7 @@ class Repository:
         headers: Mapping[str, str],
         body: bytes | None,
         limit: int,
-        patience: tuple[float, ...],
+        patience: tuple[float, ...] | None,
     ) -> Answer:
         for _ in range(_CHALLENGES):
             sent = self._authorizer.header

@@ -37,20 +37,20 @@ class Endpoints:
         """A registry that answers. Raises Unreachable."""
         if registry == DOCKER_HUB:
             found = Endpoint(f"https://{_DOCKER_HUB_HOST}", DOCKER_HUB, False)
-            _ask(found, transport)
+            ask(found, transport)
             return found
         if not self.is_insecure(registry):
             found = Endpoint(f"https://{registry}", registry, False)
-            _ask(found, transport)
+            ask(found, transport)
             return found
         try:
             found = Endpoint(f"https://{registry}", registry, True)
-            _ask(found, transport)
+            ask(found, transport)
         except Unreachable as error:
             if isinstance(error, BadCertificate) and not error.plain:
                 raise
             found = Endpoint(f"http://{registry}", registry, True)
-            _ask(found, transport)
+            ask(found, transport)
         return found
 
     def is_insecure(self, registry: str) -> bool:
@@ -73,6 +73,6 @@ def repository_name(reference: ImageReference) -> str:
     return f"library/{reference.name}" if official else reference.name
 
 
-def _ask(endpoint: Endpoint, transport: Transport) -> None:
-    """Any answer will do: whether it lets us in shows later."""
+def ask(endpoint: Endpoint, transport: Transport) -> None:
+    """Raises Unreachable unless it answers, in whatever way: whether it lets us in shows later."""
     transport.fetch("GET", f"{endpoint.url}/v2/", {}, limit=_SMALL, patience=())

@@ -19,7 +19,7 @@ from paas.image.unpack import Limits
 from paas.model import Image, Layer
 from paas.registry.client import Fetched, Repository
 from paas.registry.downloads import Downloads, disk_failure
-from paas.registry.endpoints import Endpoints
+from paas.registry.endpoints import Endpoints, ask
 from paas.registry.manifests import Descriptor, Manifest, parse, total
 from paas.registry.transport import Say, Transport
 from paas.state.origins import BlobRow
@@ -77,6 +77,7 @@ class Puller:
         for mirror in self._endpoints.mirrors() if reference.registry == DOCKER_HUB else ():
             repository = self._endpoints.repository(mirror, reference, transport)
             try:
+                ask(mirror, transport)
                 return repository, repository.manifest(wanted)
             except PaasError:
                 transport.wait(0)  # cancelled is no reason to ask the next one

@@ -80,9 +80,12 @@ class Transport:
         *,
         limit: int,
         body: bytes | None = None,
-        patience: Sequence[float] = PATIENCE,
+        patience: Sequence[float] | None = None,
     ) -> Answer:
-        """A whole response. Raises Unreachable, Cancelled, and InvalidInput for one of more than `limit` bytes."""
+        """A whole response; `patience` is PATIENCE unless given.
+
+        Raises Unreachable, Cancelled, and InvalidInput for one of more than `limit` bytes.
+        """
 
         def once() -> Answer:
             response = self._follow(method, url, headers, body)
@@ -96,11 +99,11 @@ class Transport:
                 raise InvalidInput(f"{_host(url)} sends more than {limit} bytes where a small document belongs")
             return Answer(response.status, response.headers, data)
 
-        return self._patiently(once, lambda answer: answer.status, patience)
+        return self._patiently(once, lambda answer: answer.status, PATIENCE if patience is None else patience)
 
-    def open(self, url: str, headers: Mapping[str, str], patience: Sequence[float] = PATIENCE) -> Response:
+    def open(self, url: str, headers: Mapping[str, str]) -> Response:
         """GET a response whose body is read by the caller, who closes it. Raises Unreachable, Cancelled."""
-        return self._patiently(lambda: self._follow("GET", url, headers, None), lambda got: got.status, patience)
+        return self._patiently(lambda: self._follow("GET", url, headers, None), lambda got: got.status, PATIENCE)
 
     def wait(self, seconds: float) -> None:
         """Raises Cancelled as soon as that is asked for."""

@@ -152,6 +152,9 @@ EVIL: dict[str, bytes] = {
     "an environment that is none": docker_archive(BASE, config(BASE, config={"Env": "x"})),
     "labels that are none": docker_archive(BASE, config(BASE, config={"Labels": {"a": 1}})),
     "a command with NUL": docker_archive(BASE, config(BASE, config={"Cmd": ["a\0b"]})),
+    "a port that is none": docker_archive(BASE, config(BASE, config={"ExposedPorts": {"http": {}}})),
+    "too many ports": docker_archive(BASE, config(BASE, config={"ExposedPorts": {"1-65535/tcp": {}}})),
+    "a signal that is none": docker_archive(BASE, config(BASE, config={"StopSignal": "; reboot"})),
     "a check that is none": docker_archive(BASE, config(BASE, config={"Healthcheck": {"Interval": "1"}})),
     "an index of nothing": archive(file("index.json", b'{"manifests": [{"digest": "sha256:../../x"}]}')),
     "an index of something else": archive(
@@ -167,6 +170,13 @@ def test_archives_that_make_no_sense_leave_nothing(there: Side, kind: str) -> No
         files_of(there).load(io.BytesIO(EVIL[kind]), lambda: False)
     assert there.is_clean()
     assert [entry for entry in there.store.list() if entry.reference] == []
+
+
+def test_a_config_is_brought_into_our_form(there: Side) -> None:
+    given = {"ExposedPorts": {"80": {}, "90-91/udp": {}}, "WorkingDir": "srv", "StopSignal": "SIGRTMIN+3"}
+    [(image, _)] = files_of(there).load(io.BytesIO(docker_archive(BASE, config(BASE, config=given))), lambda: False)
+    assert image.config.exposed_ports == ("80/tcp", "90/udp", "91/udp")
+    assert (image.config.workdir, image.config.stop_signal) == ("/srv", "SIGRTMIN+3")
 
 
 def test_history_that_does_not_fit_is_left_out(there: Side) -> None:
