@@ -23,6 +23,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII)
 _MOST_PORTS = 1000
+_TESTS = ("NONE", "CMD", "CMD-SHELL")
 _TEXTS = ("User", "WorkingDir", "StopSignal")
 _LISTS = ("Env", "Entrypoint", "Cmd", "Shell", "OnBuild")
 _KEYED = ("ExposedPorts", "Volumes")
@@ -89,7 +90,14 @@ def _usable(fields: Mapping[str, Any]) -> Mapping[str, Any]:
             raise _wrong("StopSignal")
     workdir = fields.get("WorkingDir") or ""
     ports: dict[str, object] = {port: {} for text in fields.get("ExposedPorts") or () for port in _ports(text)}
-    return {**fields, "ExposedPorts": ports, "WorkingDir": workdir and "/" + workdir.lstrip("/")}
+    labels = {key: value or "" for key, value in (fields.get("Labels") or {}).items()}
+    if any(entry.startswith("=") or not entry for entry in fields.get("Env") or ()):
+        raise _wrong("Env")
+    test = (fields.get("Healthcheck") or {}).get("Test")
+    if test and test[0] not in _TESTS:
+        raise _wrong("Healthcheck.Test")
+    directory = workdir and "/" + workdir.lstrip("/")
+    return {**fields, "ExposedPorts": ports, "WorkingDir": directory, "Labels": labels}
 
 
 def _ports(text: str) -> list[str]:

@@ -80,6 +80,8 @@ class Downloads:
     def _work(self) -> None:
         while (blob := self._queue.get()) is not None:
             future = self._done[blob.digest]
+            if self._is_over():
+                return
             try:
                 future.set_result(self._download(blob))
             except BaseException as error:  # noqa: BLE001  whoever waits for the file gets it

@@ -68,6 +68,8 @@ class Puller:
     def digest(self, reference: ImageReference, cancelled: Callable[[], bool]) -> str:
         """The digest that a tag has in its registry now."""
         with Transport(cancelled) as transport:
+            if reference.registry == DOCKER_HUB and self._endpoints.mirrors():
+                return self._locate(reference, transport)[1].digest
             endpoint = self._endpoints.find(reference.registry, transport)
             return self._endpoints.repository(endpoint, reference, transport).digest(reference.tag)
 
@@ -170,4 +172,6 @@ class Puller:
         try:
             yield directory
         finally:
-            remove_tree(directory)
+            doomed = directory.with_suffix(".gone")
+            directory.rename(doomed)  # a download that still runs finds no place for its next file
+            remove_tree(doomed)

@@ -55,6 +55,8 @@ class Registries:
 
     def is_newer(self, name: str, cancelled: Cancelled) -> bool:
         """Whether a tag that came from its registry is something else there by now. Raises as `pull`."""
+        if parse(name).digest:
+            return False
         origin, tagged = self._store.origins.get(name), self._store.tagged(name)
         if origin is None or tagged is None or origin[0] != tagged.id:
             return False

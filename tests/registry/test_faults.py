@@ -241,6 +241,7 @@ def test_a_mirror_is_asked_for_what_docker_hub_has(
     assert there.files(there.pull("mirrored:1")) == {"noise": NOISE}
     assert there.store.tagged("docker.io/library/mirrored:1") is not None
     assert proxy.paths("GET", "/v2/library/mirrored/manifests/1")
+    assert not there.registries.is_newer("mirrored:1", lambda: False)
 
 
 # -- hostile images ---------------------------------------------------------------------------------------------------

@@ -154,6 +154,8 @@ EVIL: dict[str, bytes] = {
     "a command with NUL": docker_archive(BASE, config(BASE, config={"Cmd": ["a\0b"]})),
     "a port that is none": docker_archive(BASE, config(BASE, config={"ExposedPorts": {"http": {}}})),
     "too many ports": docker_archive(BASE, config(BASE, config={"ExposedPorts": {"1-65535/tcp": {}}})),
+    "a variable without a name": docker_archive(BASE, config(BASE, config={"Env": ["=x"]})),
+    "a test of no kind": docker_archive(BASE, config(BASE, config={"Healthcheck": {"Test": ["curl"]}})),
     "a signal that is none": docker_archive(BASE, config(BASE, config={"StopSignal": "; reboot"})),
     "a check that is none": docker_archive(BASE, config(BASE, config={"Healthcheck": {"Interval": "1"}})),
     "an index of nothing": archive(file("index.json", b'{"manifests": [{"digest": "sha256:../../x"}]}')),

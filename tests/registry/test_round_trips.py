@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from paas.errors import Cancelled, Denied, InvalidInput, NotFound
+from paas.model import Image
+from paas.registry.bases import RegistryImages
 from paas.registry.credentials import Login
 from tests.harness.apps import busybox_root
 from tests.harness.registry import PASSWORD, USER, Registry
@@ -157,3 +160,33 @@ def test_an_image_beyond_the_limit_is_refused(here: Side, new_side: Callable[...
         small.pull(f"{repo}:1")
     assert small.is_clean()
     assert small.store.list() == []
+
+
+def test_a_base_image_by_digest_is_pulled_once(here: Side, there: Side, repo: str) -> None:
+    here.image(BASE, name=f"{repo}:1")
+    name = f"{repo}@{here.push(f'{repo}:1')}"
+    bases = RegistryImages(there.store, there.registries)
+    for _ in range(2):
+        with there.store.lease() as lease:
+            image = bases.find(
+                name, lease=lease, say=there.out.line, cancelled=lambda: False, refresh=True, trusted=True
+            )
+    assert there.files(image) == {"etc/motd": b"hello\n"}
+    assert there.out.text.count("Pulling from") == 1
+
+
+def test_two_builds_that_miss_an_image_pull_it_once(here: Side, there: Side, repo: str) -> None:
+    here.image(BASE, TOP, name=f"{repo}:1")
+    here.push(f"{repo}:1")
+    bases = RegistryImages(there.store, there.registries)
+
+    def find(_: int) -> Image:
+        with there.store.lease() as lease:
+            return bases.find(
+                f"{repo}:1", lease=lease, say=there.out.line, cancelled=lambda: False, refresh=False, trusted=True
+            )
+
+    with ThreadPoolExecutor(4) as pool:
+        found = {image.id for image in pool.map(find, range(4))}
+    assert len(found) == 1
+    assert there.out.text.count("Pulling from") == 1
