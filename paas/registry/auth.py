@@ -58,7 +58,9 @@ class Authorizer:
                     return False
             elif kind.lower() == "bearer":
                 wanted = set(self._scopes)
-                parameters = {key.lower(): quoted or bare for key, quoted, bare in _PARAMETER.findall(rest)}
+                parameters: dict[str, str] = {}
+                for key, quoted, bare in _PARAMETER.findall(rest):
+                    parameters.setdefault(key.lower(), quoted or bare)  # what follows may be another challenge's
                 self._scopes.update(parameters.get("scope", "").split())
                 if sent is not None and wanted == self._scopes and self._fresh:
                     return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin
@@ -16,6 +17,7 @@ from paas.registry.transport import Answer, Response, Transport, origin, retry_a
 _SMALL = 1 << 20
 _CHALLENGES = 4
 """Times that a request is sent: a registry may go on asking for ever."""
+_BEARER = re.compile(r"(?:^|[\s,])(bearer)\s+\w+=", re.IGNORECASE)
 _BLOB_TYPE = "application/octet-stream"
 
 
@@ -199,5 +201,7 @@ def wrong_bytes(host: str, digest: str) -> InvalidInput:
 
 
 def _challenge(headers: Mapping[str, str]) -> str:
-    """The first one of a kind that is known; several may stand in one header or in several."""
-    return headers.get("WWW-Authenticate", "")
+    """The one to answer: several may stand there, and of those a token is the better."""
+    text = headers.get("WWW-Authenticate", "")
+    token = _BEARER.search(text)
+    return text[token.start(1) :] if token else text

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import urllib3
@@ -180,11 +180,17 @@ class Transport:
         if proxy not in self._pools:
             context = ssl.create_default_context()  # trusts whom the host trusts
             self._pools[proxy] = (
-                urllib3.ProxyManager(proxy, maxsize=4, ssl_context=context)
-                if proxy
-                else urllib3.PoolManager(maxsize=4, ssl_context=context)
+                _proxied(proxy, context) if proxy else urllib3.PoolManager(maxsize=4, ssl_context=context)
             )
         return self._pools[proxy]
+
+
+def _proxied(proxy: str, context: ssl.SSLContext) -> urllib3.PoolManager:
+    """By way of a proxy, `[http://][USER:PASSWORD@]HOST:PORT`."""
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    login = unquote(urlsplit(url).netloc.rpartition("@")[0])
+    headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
+    return urllib3.ProxyManager(url, maxsize=4, ssl_context=context, proxy_headers=headers)
 
 
 def origin(url: str) -> tuple[str, str, int]:

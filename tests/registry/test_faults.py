@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -192,8 +193,8 @@ def test_a_token_is_fetched_for_what_is_wanted(there: Side, name: str, proxy: Pr
         if path.startswith("/token"):
             return 200, {}, json.dumps({"token": "abc.def"}).encode()
         if path != "/v2/" and headers.pop("Authorization", "") != "Bearer abc.def":
-            realm = f'Bearer realm="http://{proxy.host}/token",service="s p",scope="repository:x:pull"'
-            return 401, {"Www-Authenticate": realm}, b""
+            token = f'Bearer realm="http://{proxy.host}/token",service="s p",scope="repository:x:pull"'
+            return 401, {"Www-Authenticate": f'Basic realm="a", {token}, Digest realm="c"'}, b""
         return None
 
     proxy.fault = fault
@@ -202,6 +203,53 @@ def test_a_token_is_fetched_for_what_is_wanted(there: Side, name: str, proxy: Pr
     [token] = [(path, headers) for _, path, headers in proxy.requests if path.startswith("/token")]
     assert "service=s+p" in token[0] and "scope=repository%3Ax%3Apull" in token[0]
     assert token[1]["Authorization"].startswith("Basic ")
+
+
+def test_tokens_that_expire_are_fetched_again(there: Side, name: str, proxy: Proxy) -> None:
+    uses = {"n": 0, "tokens": 0}
+
+    def fault(method: str, path: str, headers: dict[str, str]) -> Answer | None:
+        if path.startswith("/token"):
+            uses["n"], uses["tokens"] = 0, uses["tokens"] + 1
+            return 200, {}, json.dumps({"access_token": f"t{uses['tokens']}"}).encode()
+        if path == "/v2/":
+            return None
+        uses["n"] += 1
+        if headers.pop("Authorization", "") != f"Bearer t{uses['tokens']}" or uses["n"] > 2:
+            return 401, {"Www-Authenticate": f'Bearer realm="http://{proxy.host}/token",service="s"'}, b""
+        return None
+
+    proxy.fault = fault
+    there.pull(name)
+    assert uses["tokens"] >= 2
+
+
+def test_a_registry_that_takes_no_token_is_given_up(there: Side, name: str, proxy: Proxy) -> None:
+    def fault(method: str, path: str, headers: dict[str, str]) -> Answer | None:
+        if path.startswith("/token"):
+            return 200, {}, b'{"token": "x"}'
+        scope = os.urandom(4).hex()
+        challenge = f'Bearer realm="http://{proxy.host}/token",service="s",scope="{scope}"'
+        return 401, {"Www-Authenticate": challenge}, b""
+
+    proxy.fault = fault
+    with pytest.raises(Denied):
+        there.pull(name)
+    assert len(proxy.requests) < 20
+
+
+def test_a_proxy_of_the_environment_is_used(here: Side, repo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Proxy(0, lambda method, path, headers: (200, {}, b"{}")) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://ann:s%40cret@{proxy.host}")
+        monkeypatch.setenv("no_proxy", "")
+        with transport.Transport(lambda: False) as made:
+            assert made.fetch("GET", "http://registry.example.com/v2/", {}, limit=10).data == b"{}"
+        [(_, path, headers)] = proxy.requests
+        assert path == "http://registry.example.com/v2/"
+        assert headers["Proxy-Authorization"] == "Basic " + base64.b64encode(b"ann:s@cret").decode()
+        here.image(BASE, name=f"{repo}:1")
+        here.push(f"{repo}:1")
+        assert len(proxy.requests) == 1
 
 
 def test_a_login_is_not_sent_without_tls_to_elsewhere(there: Side, name: str, proxy: Proxy) -> None:
