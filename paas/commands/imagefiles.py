@@ -43,10 +43,7 @@ def save(ctx: Context, image: list[str], output: str | None) -> None:
             if reference in store.names(found) and "@" not in reference and reference not in names:
                 names.append(reference)
         with _output(ctx, output) as stream:
-            try:
-                write_archives(store, list(parts.values()), stream)
-            except BrokenPipeError:
-                raise Hangup from None
+            write_archives(store, list(parts.values()), stream)
 
 
 @contextmanager
@@ -55,8 +52,11 @@ def _output(ctx: Context, name: str | None) -> Iterator[IO[bytes]]:
     if name is None:
         if os.isatty(ctx.stdout):
             raise UsageError("An image is not written to a terminal", hint="Use -o FILE, or redirect the output.")
-        with os.fdopen(os.dup(ctx.stdout), "wb") as stream:
-            yield stream
+        try:
+            with os.fdopen(os.dup(ctx.stdout), "wb") as stream:
+                yield stream
+        except BrokenPipeError:
+            raise Hangup from None
         return
     directory = _directory(ctx)
     temporary = f"{name}.{secrets.token_hex(4)}"

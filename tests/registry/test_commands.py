@@ -158,6 +158,32 @@ def test_save_refuses_a_terminal(at: Machine) -> None:
     assert done.status == 2
 
 
+def test_a_reader_that_goes_away_ends_a_save(at: Machine) -> None:
+    before = len(at.engine_log)
+    done = at.run(["bash", "-c", f'"{PAAS}" save tiny:reg | head -c 10 >/dev/null; echo ${{PIPESTATUS[0]}}'])
+    assert done.text == "130\n"
+    assert "internal error" not in at.engine_log[before:]
+
+
+def test_images_of_skopeo_run_and_are_built_from(at: Machine) -> None:
+    at.paas("tag", "tiny:reg", f"{HOST}/skopeo/one:1")
+    at.paas("push", f"{HOST}/skopeo/one:1")
+    target = f"{HOST}/skopeo/two:1"
+    words = ["--format", "v2s2", f"docker://{HOST}/skopeo/one:1", f"docker://{target}"]
+    at.run(["skopeo", "copy", "--insecure-policy", *PLAIN, *words])
+    client = at.client("skopeo-user", admin=True)
+    app = httpd("from elsewhere")
+    app["Dockerfile"] = (
+        f'FROM {target}\nCOPY index.html /www/\nCMD ["/bin/sh", "-c", "exec httpd -f -p $PORT -h /www"]\n'
+    )
+    at.paas("pull", target)
+    client.repository("elsewhere", app).push("elsewhere")
+    try:
+        assert at.get("elsewhere").text.strip() == "from elsewhere"
+    finally:
+        at.paas("apps:destroy", "--force", "elsewhere")
+
+
 def test_import(at: Machine) -> None:
     id = at.paas("import", "-", "imported:1", input=busybox_root()).text.strip()
     assert json.loads(at.paas("inspect", "imported:1").text)[0]["Id"] == id
