@@ -30,4 +30,5 @@ class Lease:
             self._leases.discard(self)
 
     def add(self, *layers: Layer) -> None:
-        self.layers.update(layer.number for layer in layers)
+        with self._lock:
+            self.layers.update(layer.number for layer in layers)

@@ -57,6 +57,7 @@ class Puller:
             say(f"{reference.digest or reference.tag}: Pulling from {repository.name}")
             current = self._current(reference, top.digest)
             if current is not None:
+                lease.add(*current.layers)
                 return Pulled(current, top.digest, False)
             manifest = self._choose(repository, top)
             image = self._image(repository, reference, manifest, say, lease)
@@ -120,12 +121,12 @@ class Puller:
                 if layer is None:
                     layer = self._take(downloads, blob, diff_id, left, say, lease, repository)
                     here[diff_id] = layer
+                    found = BlobRow(
+                        reference.registry, repository.name, blob.digest, blob.size, blob.media_type, diff_id
+                    )
+                    self._store.origins.set_blob(layer, found)  # only what was seen to be so
                 left -= layer.size
                 layers.append(layer)
-                self._store.origins.set_blob(
-                    layer,
-                    BlobRow(reference.registry, repository.name, blob.digest, blob.size, blob.media_type, diff_id),
-                )
         self._store.settle()
         return self._store.add_image(
             foreign.config, layers, foreign.history, foreign.created, foreign.architecture, lease=lease
