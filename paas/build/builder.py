@@ -93,7 +93,6 @@ class Builder:
                     stopped,
                 )
             )
-            undo.callback(lambda: self._store.settle(layering.used))
             mounts = StepMounts(options, context, layering, self._caches)
             fetcher = Fetcher(self._store, outside, options.limits.disk)
             disk = DiskGuard(self._paths.layers, options.limits.disk)
@@ -119,8 +118,10 @@ class Builder:
                     log.finish()
 
             run.announce(progress)
-            graph.run(build_stage)
-            self._store.settle(layering.used)
+            try:
+                graph.run(build_stage)
+            finally:  # finished steps stay although a later one failed
+                self._store.settle(layering.used)
             image = run.image(graph.results[run.target], lease)
         progress.total(image.id, time.monotonic() - started)
         return image
