@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from paas.system import run as system
 from tests.machine import Machine
 
 BASE_IMAGE = "debian:bookworm"
@@ -18,16 +20,27 @@ MachineMaker = Callable[..., Machine]
 
 @pytest.fixture(scope="session")
 def base_disk() -> Iterator[Path]:
-    """The data directory of an engine that has the base image and nothing else; made once, in about 20 seconds."""
+    """The data directory of an engine that has the base image and nothing else; made once, in about 20 seconds.
+
+    With PAAS_TEST_BASE=PATH it is kept there for the next runs. Remove it when the schema or the way base images are
+    made has changed under it.
+    """
     try:
         pwd.getpwnam("paas")
     except KeyError:
         pytest.fail("the account `paas` is missing; run scripts/install", pytrace=False)
+    kept = os.environ.get("PAAS_TEST_BASE")
+    if kept and Path(kept).exists():
+        yield Path(kept)
+        return
     with Machine() as maker:
         maker.engine_start()
         maker.paas("images:bootstrap", BASE_IMAGE, timeout=600)
         maker.engine_stop()
         maker.power_off()
+        if kept:
+            system.run(["cp", "--archive", str(maker.data_dir), f"{kept}.new"], timeout=300)
+            Path(f"{kept}.new").rename(kept)
         yield maker.data_dir
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from paas.commands import router
-from paas.commands.catalog import CATALOG
+from paas.commands.catalog import filled
 from paas.commands.declare import Command
 
 
 def pages() -> dict[str, str]:
     """File name -> text: a page for each noun, others for the commands that stand alone."""
-    assert router.MODULES, "their import fills the catalog"
+    catalog = filled()
     groups: dict[str, list[Command]] = {}
-    for command in CATALOG:
-        alone = len(CATALOG.group(command.noun)) == 1
+    for command in catalog:
+        alone = len(catalog.group(command.noun)) == 1
         groups.setdefault(command.page or ("general" if alone else command.noun), []).append(command)
     return {f"{noun}.md": _page(noun, commands) for noun, commands in groups.items()}
 

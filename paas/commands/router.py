@@ -5,36 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 
-from paas.commands import (
-    apps,
-    build,
-    builder,
-    builds,
-    config,
-    container_files,
-    containers,
-    domains,
-    general,
-    git,
-    imagefiles,
-    imageinfo,
-    images,
-    inside,
-    keys,
-    lifecycle,
-    listing,
-    logs,
-    ports,
-    ps,
-    registry,
-    storage,
-    watching,
-    web,
-)
-from paas.commands import (
-    run as run_command,
-)
-from paas.commands.catalog import CATALOG
+from paas.commands import general
+from paas.commands.catalog import filled
 from paas.commands.context import Context
 from paas.commands.declare import parse
 from paas.errors import Denied, PaasError
@@ -42,34 +14,7 @@ from paas.output import Hangup
 
 log = logging.getLogger(__name__)
 
-MODULES = (
-    apps,
-    build,
-    builder,
-    builds,
-    config,
-    container_files,
-    containers,
-    domains,
-    general,
-    git,
-    imagefiles,
-    imageinfo,
-    images,
-    inside,
-    keys,
-    lifecycle,
-    listing,
-    logs,
-    ports,
-    ps,
-    registry,
-    run_command,
-    storage,
-    watching,
-    web,
-)
-"""Importing them fills the catalog."""
+CATALOG = filled()
 
 
 def run(ctx: Context, argv: list[str]) -> int:
