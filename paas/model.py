@@ -189,6 +189,21 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class AppSettings:
+    """What is set on an app itself, as far as it is part of a release: what a rollback brings back."""
+
+    config: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ports: tuple[PortMap, ...] = ()
+    """None: http to the port that the image exposes."""
+    mounts: tuple[Mount, ...] = ()
+    scale: Mapping[ProcessType, int] = field(default_factory=dict)
+    domains: tuple[Hostname, ...] | None = None
+    """None: its name below the global domains."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Those that are part of releases: NOUN:KEY -> what was set."""
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """An immutable, numbered record of what runs. Rollback is a new release made from an old one."""
 
@@ -204,6 +219,15 @@ class Release:
     created: str
     who: str
     why: str
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    """Properties that containers are made with, NOUN:KEY -> text; instances made with others are replaced."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Properties that hold for instances whenever they were made."""
+    settings: AppSettings = field(default_factory=AppSettings)
+
+    def property(self, row: str) -> str | None:
+        """The text of NOUN:KEY, where it is set for the app or for all."""
+        return self.made_with.get(row, self.properties.get(row))
 
 
 # -- Instance -----------------------------------------------------------------------------------------------------

@@ -26,10 +26,16 @@ class Environment:
         """What was set on the app itself, or globally."""
         return apps.config(self._db, app.id if app else GLOBAL)
 
-    def merged(self, app: App, changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
-        """What the app's processes get: global config vars, the app's own on top, with `changes` made to those."""
-        own: dict[str, str | None] = {**self.own(app), **(changes or {})}
-        return self.own(None) | {key: value for key, value in own.items() if value is not None}
+    def merged(self, app: App) -> dict[str, str]:
+        """What the app's processes get: global config vars, the app's own on top."""
+        return self.with_globals(self.own(app))
+
+    def with_globals(self, own: Mapping[str, str]) -> dict[str, str]:
+        return {**self.own(None), **own}
+
+    def changed(self, app: App, changes: Mapping[str, str | None]) -> dict[str, str]:
+        """The app's own config vars after a change; None unsets."""
+        return {key: value for key, value in {**self.own(app), **changes}.items() if value is not None}
 
     def get(self, app: App | None, key: str) -> str:
         """Raises NotFound, with near matches."""

@@ -65,6 +65,14 @@ class Ports:
             present = [p for p in present if p not in gone]
         return present
 
+    def replace(self, app: App, maps: Sequence[PortMap]) -> None:
+        """Let the app have exactly these, after checking that they are free. Raises Conflict."""
+        present = self.own(app)
+        for new in maps:
+            if new not in present:
+                self._check_free(app, new)
+        self.save(app, maps)
+
     def save(self, app: App, maps: Iterable[PortMap]) -> None:
         apps.set_ports(self._db, app.id, maps)
 

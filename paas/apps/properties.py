@@ -6,9 +6,9 @@ What an app does not set comes from the global value, and what nobody sets from 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from paas.errors import InvalidInput
 from paas.names import nearest, shown
@@ -30,6 +30,9 @@ class Property:
     parse: Callable[[str], Any] = str
     default: Any = ""
     global_only: bool = False
+    released: Literal["", "live", "made"] = ""
+    """Part of releases, so that a rollback brings it back. `live`: it holds for instances that run already; `made`:
+    containers are made with it, so that a change of it replaces them."""
 
     @property
     def row(self) -> str:
@@ -58,15 +61,39 @@ class Properties:
 
     def set(self, noun: str, key: str, value: str | None, app: App | None) -> None:
         """Set a property of an app, or (None) of all; no value takes it back. Raises InvalidInput."""
-        item = self.find(noun, key)
-        if item.global_only and app is not None:
-            raise InvalidInput(f"{key} holds for all apps", hint=f"{noun}:set --global {key} ...")
-        if value:
-            try:
-                item.parse(value)
-            except InvalidInput as error:
-                raise InvalidInput(f"{key}: {error.message}", hint=error.hint) from None
+        item = self.check(noun, key, value) if app else _checked(self.find(noun, key), value)
         apps.set_property(self._db, app.id if app else apps.GLOBAL, item.row, value or None)
+
+    def check(self, noun: str, key: str, value: str | None) -> Property:
+        """A property that may be set to this on an app. Raises InvalidInput."""
+        item = self.find(noun, key)
+        if item.global_only:
+            raise InvalidInput(f"{key} holds for all apps", hint=f"{noun}:set --global {key} ...")
+        return _checked(item, value)
+
+    # -- those that are part of releases --------------------------------------------------------------------------
+
+    def released(self, app: App) -> dict[str, str]:
+        """What is set on an app of those that are part of releases: NOUN:KEY -> text."""
+        rows = apps.properties(self._db, app.id)
+        return {item.row: rows[item.row] for item in self._declared.values() if item.released and item.row in rows}
+
+    def restore(self, app: App, values: Mapping[str, str]) -> None:
+        """Set exactly these of them."""
+        for item in self._declared.values():
+            if item.released:
+                apps.set_property(self._db, app.id, item.row, values.get(item.row))
+
+    def in_force(self, own: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """What a release is made with and what it has besides, from what is set on its app; global values included."""
+        rows = {**apps.properties(self._db, apps.GLOBAL), **own}
+        made, live = (
+            {item.row: rows[item.row] for item in self._declared.values() if item.released == kind and item.row in rows}
+            for kind in ("made", "live")
+        )
+        return made, live
+
+    # -- values ---------------------------------------------------------------------------------------------------
 
     def raw(self, noun: str, key: str, app: App | None) -> str | None:
         """What is set for an app, or for all."""
@@ -91,6 +118,15 @@ class Properties:
             found[f"{noun}-global-{item.key}"] = public(self.raw(noun, item.key, None) or "")
             found[f"{noun}-computed-{item.key}"] = value if isinstance(value, bool | int) else public(str(value))
         return found
+
+
+def _checked(item: Property, value: str | None) -> Property:
+    if value:
+        try:
+            item.parse(value)
+        except InvalidInput as error:
+            raise InvalidInput(f"{item.key}: {error.message}", hint=error.hint) from None
+    return item
 
 
 def public(text: str) -> str:

@@ -12,6 +12,7 @@ from paas.commands.declare import FORMAT, GLOBAL, Argument, Flag
 from paas.errors import InvalidInput, UsageError
 from paas.names import shown
 from paas.output import pairs, to_json
+from paas.state import people
 from paas.state.apps import App
 
 NO_RESTART = Flag("--no-restart", "save only; the next deploy or restart uses it")
@@ -102,6 +103,18 @@ def _change(ctx: Context, app: App | None, values: dict[str, str | None], no_res
         changed = changes.config(app.name, values, ctx.request(), restart=not no_restart)
     verb = "Unset" if all(value is None for value in values.values()) else "Set"
     ctx.out.heading(f"{verb} {', '.join(changed)}" if changed else "Nothing changed")
+
+
+@command("config:rotate-key", admin=True, examples=("config:rotate-key",))
+def rotate_key(ctx: Context) -> None:
+    """Encrypt all secrets in the database with a new key.
+
+    Config vars, those of releases as well, and the options of containers are encrypted with a key that lies beside the
+    database, in paas.key; whoever has an old copy of that file can read none of them afterwards.
+    """
+    ctx.platform.db.change_key()
+    people.record(ctx.platform.db, ctx.who, "", "config:rotate-key")
+    ctx.out.heading("All secrets are encrypted with a new key")
 
 
 @command(

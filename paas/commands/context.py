@@ -25,6 +25,7 @@ from paas.deploy.changes import Changes
 from paas.deploy.held import Request
 from paas.deploy.oneoff import OneOff
 from paas.deploy.pipeline import Pipeline
+from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.routing import Routing
 from paas.errors import PaasError, UsageError
 from paas.image.store import ImageStore
@@ -57,6 +58,7 @@ class Platform:
     registries: Registries
     image_files: ImageFiles
     changes: Changes
+    rollbacks: Rollbacks
     pipeline: Pipeline
     routing: Routing
     oneoff: OneOff

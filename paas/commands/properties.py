@@ -31,7 +31,10 @@ def define(
         if not words:
             raise UsageError("Name a property", hint=f"Usage: {noun}:set <app>|--global <key> [<value>]")
         key, value = words[0], " ".join(words[1:])
-        ctx.platform.properties.set(noun, key, value, app)
+        if app is None:
+            ctx.platform.properties.set(noun, key, value, None)
+        else:
+            ctx.platform.changes.property(app.name, noun, key, value or None, ctx.request())
         people.record(ctx.platform.db, ctx.who, app.name if app else "", f"{noun}:set", key)
         ctx.out.heading(f"Set {key} to {public(value)}" if value else f"Unset {key}")
 

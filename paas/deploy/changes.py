@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
+from contextlib import ExitStack
+from functools import partial
 
 from paas.apps.domains import Domains
 from paas.apps.environment import Environment
 from paas.apps.lifecycle import Apps
 from paas.apps.ports import Ports
 from paas.apps.processes import Processes
+from paas.apps.properties import Properties
 from paas.apps.storage import Storage
+from paas.deploy.applying import Applier
 from paas.deploy.held import AppLocks, Request
-from paas.deploy.releases import ReleaseMaker, Wanted
+from paas.deploy.releases import ReleaseMaker
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput, PaasError
-from paas.image.store import ImageStore
 from paas.model import Mount, PortMap, Release
 from paas.names import AppName, Hostname, ProcessType
-from paas.schedulers.base import Rollout, Scheduler
+from paas.schedulers.base import Scheduler
 from paas.state import apps as app_rows
 from paas.state import people, releases
 from paas.state.apps import App
@@ -36,11 +37,12 @@ class Changes:
         ports: Ports,
         processes: Processes,
         storage: Storage,
-        images: ImageStore,
+        properties: Properties,
         maker: ReleaseMaker,
         scheduler: Scheduler,
         routing: Routing,
         locks: AppLocks,
+        applier: Applier,
     ) -> None:
         self._db = db
         self._apps = apps
@@ -49,24 +51,26 @@ class Changes:
         self._ports = ports
         self._processes = processes
         self._storage = storage
-        self._images = images
+        self._properties = properties
         self._maker = maker
         self._scheduler = scheduler
         self._routing = routing
         self._locks = locks
+        self._applier = applier
 
     # -- settings that are part of a release ----------------------------------------------------------------------
 
     def config(self, name: str, values: Mapping[str, str | None], request: Request, *, restart: bool) -> list[str]:
         """Set (or with None unset) config vars; returns the keys that changed. Unchanged values redeploy nothing."""
-        with self._hold(name, "a change of config vars", request) as app:
+        with self._applier.hold(name, "a change of config vars", request) as app:
             changes = self._environment.changes(app, values)
             if changes:
-                wanted = replace(self._maker.wanted(app), config=self._environment.merged(app, changes))
+                wanted = self._maker.wanted(app).but(config=self._environment.changed(app, changes))
                 keys = ", ".join(sorted(changes))
                 verb = "Unset" if all(value is None for value in changes.values()) else "Set"
-                self._apply(
-                    app, wanted, lambda: self._environment.save(app, changes), f"{verb} {keys}", request, restart
+                why = f"{verb} {keys}"
+                self._applier.apply(
+                    app, wanted, lambda: self._environment.save(app, changes), why, request, restart=restart
                 )
             return sorted(changes)
 
@@ -91,20 +95,20 @@ class Changes:
         return sorted(changes)
 
     def ports(self, name: str, change: Callable[[App], list[PortMap]], why: str, request: Request) -> None:
-        with self._hold(name, "a change of ports", request) as app:
+        with self._applier.hold(name, "a change of ports", request) as app:
             maps = change(app)
-            wanted = replace(self._maker.wanted(app), ports=tuple(maps))
-            self._apply(app, wanted, lambda: self._ports.save(app, maps), why, request)
+            wanted = self._maker.wanted(app).but(ports=tuple(maps))
+            self._applier.apply(app, wanted, lambda: self._ports.save(app, maps), why, request)
             self._routing.apply()
 
     def mounts(self, name: str, change: Callable[[App], list[Mount]], why: str, request: Request) -> None:
-        with self._hold(name, "a change of storage", request) as app:
+        with self._applier.hold(name, "a change of storage", request) as app:
             mounts = change(app)
-            wanted = replace(self._maker.wanted(app), mounts=tuple(mounts))
-            self._apply(app, wanted, lambda: self._storage.save(app, mounts), why, request)
+            wanted = self._maker.wanted(app).but(mounts=tuple(mounts))
+            self._applier.apply(app, wanted, lambda: self._storage.save(app, mounts), why, request)
 
     def scale(self, name: str, counts: Mapping[ProcessType, int], request: Request) -> None:
-        with self._hold(name, "a change of scale", request) as app:
+        with self._applier.hold(name, "a change of scale", request) as app:
             release = releases.current(self._db, app)
             known = {process.type for process in release.processes} if release else set(counts)
             for kind in counts:
@@ -113,30 +117,52 @@ class Changes:
                         f"{kind} is not a process type of {app.name}", hint=f"It has: {', '.join(sorted(known))}"
                     )
             before = self._maker.wanted(app)
-            wanted = replace(before, scale={**before.scale, **counts})
+            wanted = before.but(scale={**before.settings.scale, **counts})
             text = " ".join(f"{kind}={count}" for kind, count in counts.items())
-            self._apply(app, wanted, lambda: self._processes.set_scale(app, counts), f"Scale {text}", request)
+            self._applier.apply(app, wanted, lambda: self._processes.set_scale(app, counts), f"Scale {text}", request)
+
+    def property(self, name: str, noun: str, key: str, value: str | None, request: Request) -> None:
+        """Set a property, or take it back; one that is part of releases makes a release. Unchanged: nothing."""
+        item = self._properties.check(noun, key, value)
+        if not item.released:
+            self._properties.set(noun, key, value, self._apps.get(name))
+            return
+        with self._applier.hold(name, f"a change of {key}", request) as app:
+            if (self._properties.raw(noun, key, app) or "") == (value or ""):
+                return
+            wanted = self._maker.wanted(app)
+            present = {row: text for row, text in wanted.settings.properties.items() if row != item.row}
+            wanted = wanted.but(properties={**present, item.row: value} if value else present)
+            verb = "Set" if value else "Unset"
+            save = partial(self._properties.set, noun, key, value, app)
+            self._applier.apply(app, wanted, save, f"{verb} {noun} {key}", request)
+
+    def deployed(self, app: App) -> Release:
+        """The release that serves. Raises Conflict when there is none."""
+        return self._applier.deployed(app)
 
     # -- what runs ------------------------------------------------------------------------------------------------
 
     def restart(self, name: str, process: ProcessType | None, request: Request) -> None:
         """New instances of all processes, or of one type, with whatever has been set meanwhile."""
-        with self._hold(name, "a restart", request) as app:
-            release = self._deployed(app)
+        with self._applier.hold(name, "a restart", request) as app:
+            release = self._applier.deployed(app)
             if process is not None and process not in {p.type for p in release.processes}:
                 raise InvalidInput(f"{process} is not a process type of {app.name}")
-            self._rollout(app, self._maker.wanted(app), "Restart", request, lambda kind: process in (None, kind))
+            self._applier.rollout(
+                app, self._maker.wanted(app), "Restart", request, replace=lambda kind: process in (None, kind)
+            )
             people.record(self._db, request.who, app.name, "restart", process or "")
 
     def start(self, name: str, request: Request) -> None:
-        with self._hold(name, "a start", request) as app:
-            self._deployed(app)
-            self._rollout(app, self._maker.wanted(app), "Start", request, lambda kind: False)
+        with self._applier.hold(name, "a start", request) as app:
+            self._applier.deployed(app)
+            self._applier.rollout(app, self._maker.wanted(app), "Start", request)
             people.record(self._db, request.who, app.name, "start")
 
     def stop(self, name: str, request: Request) -> None:
-        with self._hold(name, "a stop", request) as app:
-            self._deployed(app)
+        with self._applier.hold(name, "a stop", request) as app:
+            self._applier.deployed(app)
             self._scheduler.stop(app)
             self._routing.update_page(app_rows.by_id(self._db, app.id))
             people.record(self._db, request.who, app.name, "stop")
@@ -145,14 +171,16 @@ class Changes:
 
     def domains(self, name: str, change: Callable[[App], None], detail: str, request: Request) -> None:
         """Change an app's hostnames; put back when nginx refuses."""
-        with self._hold(name, "a change of domains", request) as app:
-            before = self._domains.of(app) if app.own_domains else None
+        with self._applier.hold(name, "a change of domains", request) as app:
+            before = self._maker.wanted(app).settings.domains
             change(app)
             with ExitStack() as undo:
+                undo.callback(self._routing.apply)
                 undo.callback(app_rows.set_own_domains, self._db, app.id, before)
                 self._routing.apply()
+                changed = app_rows.by_id(self._db, app.id)
+                self._applier.apply(changed, self._maker.wanted(changed), lambda: None, f"Domains: {detail}", request)
                 undo.pop_all()
-            people.record(self._db, request.who, app.name, "domains", detail)
 
     def global_domains(self, hostnames: Iterable[Hostname], request: Request) -> None:
         before = app_rows.global_domains(self._db)
@@ -172,7 +200,7 @@ class Changes:
         return app
 
     def rename(self, name: str, new: AppName, request: Request) -> App:
-        with self._hold(name, "a rename", request) as app:
+        with self._applier.hold(name, "a rename", request) as app:
             renamed = self._apps.rename(app, new)
             with ExitStack() as undo:
                 undo.callback(self._apps.rename, renamed, app.name)
@@ -186,7 +214,7 @@ class Changes:
         """Remove an app with everything that belongs to it but its storage. Refused while something else goes on."""
         app = self._apps.get(name)
         self.refuse_if_busy(app)
-        with self._hold(name, "the removal", request) as app:
+        with self._applier.hold(name, "the removal", request) as app:
             self._scheduler.destroy(app)
             self._apps.delete(app)
             self._routing.apply()
@@ -195,43 +223,3 @@ class Changes:
     def refuse_if_busy(self, app: App) -> None:
         """Raises Conflict while somebody deploys or changes the app."""
         self._locks.refuse_if_held(app)
-
-    # -- shared ---------------------------------------------------------------------------------------------------
-
-    def _hold(self, name: str, purpose: str, request: Request) -> AbstractContextManager[App]:
-        app = self._apps.get(name)
-        return self._locks.hold(app, f"{purpose} of {app.name}", request)
-
-    def _deployed(self, app: App) -> Release:
-        release = releases.current(self._db, app)
-        if release is None:
-            raise Conflict(f"{app.name} has not been deployed", hint="Push to it first: git push paas master")
-        return release
-
-    def _apply(
-        self, app: App, wanted: Wanted, save: Callable[[], None], why: str, request: Request, restart: bool = True
-    ) -> None:
-        """Save a change; where the app runs, together with the release that has it."""
-        if app.release is None or app.stopped or not restart:
-            save()
-        else:
-            self._rollout(app, wanted, why, request, lambda kind: False, save)
-        people.record(self._db, request.who, app.name, "change", why)
-
-    def _rollout(
-        self,
-        app: App,
-        wanted: Wanted,
-        why: str,
-        request: Request,
-        replace_kind: Callable[[ProcessType], bool],
-        save: Callable[[], None] = lambda: None,
-    ) -> None:
-        current = self._deployed(app)
-        image = self._images.image(current.image_id)
-        with ExitStack() as undo:
-            release = self._maker.make(app, wanted, image, request.who, why)
-            undo.callback(self._maker.forget, app, release)
-            self._scheduler.rollout(Rollout(app, release, image, save, replace_kind), request.out, request.cancelled)
-            undo.pop_all()
-        self._routing.update_page(app_rows.by_id(self._db, app.id))

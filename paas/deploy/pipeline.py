@@ -13,6 +13,7 @@ from paas.apps.build_settings import BuildSettings
 from paas.apps.lifecycle import Apps
 from paas.apps.processes import parse_procfile
 from paas.apps.properties import Properties, Property
+from paas.deploy.applying import Applier
 from paas.deploy.builds import Build, Builds
 from paas.deploy.held import AppLocks, Request
 from paas.deploy.releases import ReleaseMaker
@@ -21,7 +22,6 @@ from paas.errors import Conflict, InvalidInput
 from paas.model import Push, Release, Source, Who
 from paas.names import ProcessType, shown
 from paas.output import Output
-from paas.schedulers.base import Rollout, Scheduler
 from paas.source.tree import GitTree
 from paas.source.updates import decide
 from paas.state import apps as app_rows
@@ -56,7 +56,7 @@ class Pipeline:
         settings: BuildSettings,
         properties: Properties,
         maker: ReleaseMaker,
-        scheduler: Scheduler,
+        applier: Applier,
         routing: Routing,
         locks: AppLocks,
         user: str,
@@ -67,7 +67,7 @@ class Pipeline:
         self._settings = settings
         self._properties = properties
         self._maker = maker
-        self._scheduler = scheduler
+        self._applier = applier
         self._routing = routing
         self._locks = locks
         self._user = user
@@ -116,12 +116,10 @@ class Pipeline:
             times["build"] = time.monotonic() - mark
             build.status("deploying")
             wanted = replace(self._maker.wanted(app), commit=source.commit, procfile=procfile)
-            release = self._maker.make(app, wanted, image, request.who, why)
-            undo.callback(self._maker.forget, app, release)
-            times |= self._scheduler.rollout(Rollout(app, release, image), out, request.cancelled)
+            release, stages = self._applier.rollout(app, wanted, why, request, image=image)
+            times |= stages
             undo.pop_all()
         app = app_rows.by_id(self._db, app.id)
-        self._routing.update_page(app)
         if self._routing.route(app) != route:
             self._routing.apply()
         self._announce(app, release, request.who, times, out)

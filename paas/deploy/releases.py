@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import Any
 
 from paas.apps import ports, processes
 from paas.apps.environment import Environment
 from paas.apps.ports import Ports
 from paas.apps.processes import Processes
+from paas.apps.properties import Properties
 from paas.apps.storage import Storage
-from paas.model import Image, Mount, PortMap, Release, Who
+from paas.model import AppSettings, Image, Release, Who
 from paas.names import ProcessType
 from paas.settings import Settings
-from paas.state import releases
+from paas.state import apps, releases
 from paas.state.apps import App
 from paas.state.database import Database, now
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is set on an app, before or after a change. `ports` are the app's own maps."""
+    """What is set on an app, before or after a change, and what came with its commit."""
 
-    config: Mapping[str, str] = field(repr=False)
-    ports: tuple[PortMap, ...]
-    mounts: tuple[Mount, ...]
-    scale: Mapping[ProcessType, int]
+    settings: AppSettings
     procfile: Mapping[ProcessType, tuple[str, ...] | None]
     commit: str
+
+    def but(self, **changes: Any) -> Wanted:
+        """With other settings."""
+        return replace(self, settings=replace(self.settings, **changes))
 
 
 class ReleaseMaker:
@@ -39,6 +42,7 @@ class ReleaseMaker:
         port_maps: Ports,
         counts: Processes,
         storage: Storage,
+        properties: Properties,
     ) -> None:
         self._settings = settings
         self._db = db
@@ -46,33 +50,53 @@ class ReleaseMaker:
         self._ports = port_maps
         self._processes = counts
         self._storage = storage
+        self._properties = properties
 
     def wanted(self, app: App) -> Wanted:
         """What is set on the app now; commit and processes as its current release has them."""
         release = releases.current(self._db, app)
-        return Wanted(
-            config=self._environment.merged(app),
+        settings = AppSettings(
+            config=self._environment.own(app),
             ports=tuple(self._ports.own(app)),
             mounts=tuple(self._storage.of(app)),
             scale=self._processes.scale(app),
-            procfile={p.type: p.command for p in release.processes} if release else {},
-            commit=release.commit if release else "",
+            domains=tuple(apps.own_domains(self._db, app.id)) if app.own_domains else None,
+            properties=self._properties.released(app),
         )
+        procfile = {p.type: p.command for p in release.processes} if release else {}
+        return Wanted(settings, procfile, release.commit if release else "")
+
+    def save(self, app: App, settings: AppSettings) -> None:
+        """Let the app have these settings: all of them, as a release had them. Call it in a transaction.
+
+        Raises Conflict when a hostname or port belongs to another app by now.
+        """
+        apps.replace_config(self._db, app.id, settings.config)
+        self._ports.replace(app, settings.ports)
+        self._storage.save(app, settings.mounts)
+        self._processes.set_scale(app, settings.scale)
+        apps.set_own_domains(self._db, app.id, settings.domains)
+        self._properties.restore(app, settings.properties)
 
     def make(self, app: App, wanted: Wanted, image: Image, who: Who, why: str) -> Release:
         """The next release of an app; recorded, not serving. The caller removes it when it does not come to serve."""
+        settings = wanted.settings
+        made_with, live = self._properties.in_force(settings.properties)
         release = Release(
             app=app.name,
             number=releases.next_number(self._db, app),
             image_id=image.id,
-            config=dict(wanted.config),
-            processes=processes.of_release(wanted.scale, wanted.procfile),
-            ports=tuple(ports.effective(wanted.ports, image.config, self._settings.http_port)),
-            mounts=wanted.mounts,
+            config=self._environment.with_globals(settings.config),
+            processes=processes.of_release(settings.scale, wanted.procfile),
+            ports=tuple(ports.effective(settings.ports, image.config, self._settings.http_port)),
+            mounts=settings.mounts,
             commit=wanted.commit,
             created=now(),
             who=str(who),
             why=why,
+            made_with=made_with,
+            properties=live,
+            settings=settings,
         )
         releases.insert(self._db, app, release)
         return release

@@ -23,13 +23,16 @@ from paas.containers.files import Files
 from paas.containers.parts import Parts
 from paas.containers.ports import HostPorts
 from paas.containers.supervise import Containers
-from paas.deploy import pipeline
+from paas.deploy import pipeline, retention
+from paas.deploy.applying import Applier
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
 from paas.deploy.held import AppLocks
 from paas.deploy.oneoff import OneOff
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.releases import ReleaseMaker
+from paas.deploy.retention import Retention
+from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.routing import Routing
 from paas.engine.frontdoor import FrontDoor
 from paas.engine.lock import only_one
@@ -132,11 +135,14 @@ class Engine:
         ports = Ports(db, settings, who_listens)
         processes = Processes(db)
         storage = Storage(db, paths)
-        maker = ReleaseMaker(settings, db, environment, ports, processes, storage)
+        properties = Properties(db, [*declared(settings), *pipeline.PROPERTIES, *retention.PROPERTIES])
+        maker = ReleaseMaker(settings, db, environment, ports, processes, storage, properties)
         proxy = Proxy(settings, paths, network.set_proxy)
         undo.callback(proxy.close)
         routing = Routing(settings, db, domains, services, proxy)
         app_locks = AppLocks(db, locks)
+        kept = Retention(db, properties)
+        applier = Applier(db, apps, images, maker, scheduler, routing, app_locks, kept)
 
         supervisor = Supervisor(db, images, runtime, booter, checks, services, retirement, locks, routing.update_page)
         undo.callback(supervisor.close)
@@ -156,7 +162,6 @@ class Engine:
         caches.recover()
         steps = runtime.steps(sandboxes)
         steps.recover()
-        properties = Properties(db, [*declared(settings), *pipeline.PROPERTIES])
         build_settings = BuildSettings(db, properties, environment)
         registries = Registries(settings, paths, images)
         bases = RegistryImages(images, registries)
@@ -184,14 +189,16 @@ class Engine:
                 ports,
                 processes,
                 storage,
-                images,
+                properties,
                 maker,
                 scheduler,
                 routing,
                 app_locks,
+                applier,
             ),
+            rollbacks=Rollbacks(db, images, maker, applier, routing),
             pipeline=Pipeline(
-                db, apps, builds, build_settings, properties, maker, scheduler, routing, app_locks, settings.user
+                db, apps, builds, build_settings, properties, maker, applier, routing, app_locks, settings.user
             ),
             routing=routing,
             oneoff=OneOff(db, images, runtime, sandboxes, app_containers),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from paas.model import Instance, InstanceState, Release
+from paas.model import Instance, InstanceState
 from paas.output import Output
 from paas.runtime.runtime import Runtime
 from paas.schedulers.base import Rollout
@@ -80,7 +80,7 @@ class LocalScheduler:
             self._booter.discard(row.instance)
 
     def _plan(self, rollout: Rollout) -> Plan:
-        made_for: dict[int, Release] = {r.number: r for r in releases.listing(self._db, rollout.app)}
+        made_for = releases.of_instances(self._db, rollout.app)
 
         def fits(instance: Instance) -> bool:
             made = made_for.get(instance.release)

@@ -96,6 +96,10 @@ def property(db: Database, app: int, key: str) -> str | None:
     return cast(str, row["value"]) if row else None
 
 
+def properties(db: Database, app: int) -> dict[str, str]:
+    return {row["key"]: row["value"] for row in db.query("SELECT key, value FROM properties WHERE app = ?", (app,))}
+
+
 def set_property(db: Database, app: int, key: str, value: str | None) -> None:
     if value is None:
         db.execute("DELETE FROM properties WHERE app = ? AND key = ?", (app, key))
@@ -108,7 +112,7 @@ def set_property(db: Database, app: int, key: str, value: str | None) -> None:
 
 def config(db: Database, app: int) -> dict[str, str]:
     rows = db.query("SELECT key, value FROM config WHERE app = ? ORDER BY key", (app,))
-    return {row["key"]: row["value"] for row in rows}
+    return {row["key"]: db.vault.open(row["value"]) for row in rows}
 
 
 def change_config(db: Database, app: int, changes: Mapping[str, str | None]) -> None:
@@ -119,8 +123,13 @@ def change_config(db: Database, app: int, changes: Mapping[str, str | None]) -> 
                 connection.execute("DELETE FROM config WHERE app = ? AND key = ?", (app, key))
             else:
                 connection.execute(
-                    "INSERT OR REPLACE INTO config (app, key, value) VALUES (?, ?, ?)", (app, key, value)
+                    "INSERT OR REPLACE INTO config (app, key, value) VALUES (?, ?, ?)", (app, key, db.vault.seal(value))
                 )
+
+
+def replace_config(db: Database, app: int, values: Mapping[str, str]) -> None:
+    """Set exactly these."""
+    change_config(db, app, {**dict.fromkeys(config(db, app)), **values})
 
 
 # -- domains ------------------------------------------------------------------------------------------------------

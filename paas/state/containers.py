@@ -70,7 +70,7 @@ def insert(
                 name,
                 image,
                 reference,
-                options,
+                db.vault.seal(options),
                 json.dumps([[port.scheme, port.host, port.container] for port in ports]),
                 now(),
                 State.STARTING,
@@ -91,17 +91,17 @@ def insert(
 
 def get(db: Database, id: str) -> ContainerRow | None:
     row = db.one("SELECT * FROM containers WHERE id = ?", (id,))
-    return _container(row) if row else None
+    return _container(db, row) if row else None
 
 
 def by_name(db: Database, name: str) -> ContainerRow | None:
     row = db.one("SELECT * FROM containers WHERE name = ?", (name,))
-    return _container(row) if row else None
+    return _container(db, row) if row else None
 
 
 def listing(db: Database) -> list[ContainerRow]:
     """The newest first."""
-    return [_container(row) for row in db.query("SELECT * FROM containers ORDER BY created DESC, id")]
+    return [_container(db, row) for row in db.query("SELECT * FROM containers ORDER BY created DESC, id")]
 
 
 def set_name(db: Database, id: str, name: str) -> None:
@@ -170,13 +170,13 @@ def port_holder(db: Database, protocol: str, host: int, *, but: str = "") -> Con
     return None
 
 
-def _container(row: Row) -> ContainerRow:
+def _container(db: Database, row: Row) -> ContainerRow:
     return ContainerRow(
         id=row["id"],
         name=row["name"],
         image=row["image"],
         reference=row["reference"],
-        options=row["options"],
+        options=db.vault.open(row["options"]),
         ports=tuple(PortMap(*entry) for entry in json.loads(row["ports"])),
         created=row["created"],
         state=State(row["state"]),

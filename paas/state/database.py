@@ -1,4 +1,4 @@
-"""The connection: WAL, foreign keys, synchronous=FULL; every change is one transaction."""
+"""The connection: WAL, foreign keys, synchronous=FULL; every change is one transaction, secrets are encrypted."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from paas.errors import SystemFailure
 from paas.state.migrations import MIGRATIONS
+from paas.state.sealed import SEALED
+from paas.state.vault import Vault
 
 Row = sqlite3.Row
 
@@ -31,6 +33,8 @@ class Database:
             for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL", "busy_timeout = 10000"):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._migrate()
+            self.vault = Vault(path.with_suffix(".key"), new=not self.query("SELECT 1 FROM sealed"))
+            self._seal()
         except (OSError, sqlite3.DatabaseError) as error:
             raise SystemFailure(f"The database {path} cannot be opened: {error}") from error
 
@@ -69,7 +73,7 @@ class Database:
         with self._lock:
             return self._connection.execute(sql, parameters).fetchall()
 
-    def one(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+    def one(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Row | None:
         with self._lock:
             row: Row | None = self._connection.execute(sql, parameters).fetchone()
             return row
@@ -78,6 +82,32 @@ class Database:
         """One statement as a transaction of its own (or part of the one that is open); returns the rows changed."""
         with self.transaction() as connection:
             return connection.execute(sql, parameters).rowcount
+
+    def _seal(self) -> None:
+        """Encrypt what an older version wrote in clear, once, and leave no trace of it in the file."""
+        missing = [column for column in SEALED if not self.query("SELECT 1 FROM sealed WHERE name = ?", (str(column),))]
+        if not missing:
+            return
+        with self.transaction() as connection:
+            for column in missing:
+                column.rewrite(connection, self.vault.seal)
+                connection.execute("INSERT INTO sealed (name) VALUES (?)", (str(column),))
+        self._erase_old()
+
+    def change_key(self) -> None:
+        """Encrypt all secrets with a new key. Killed half way, everything can still be read, and it can be repeated."""
+        self.vault.add_key()
+        with self.transaction() as connection:
+            for column in SEALED:
+                column.rewrite(connection, lambda token: self.vault.seal(self.vault.open(token)))
+        self._erase_old()
+        self.vault.drop_old_keys()
+
+    def _erase_old(self) -> None:
+        """Replaced rows stay in free pages and in the write-ahead log until both are written anew."""
+        with self._lock:
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _migrate(self) -> None:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()

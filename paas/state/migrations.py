@@ -206,4 +206,11 @@ CREATE TABLE blobs (                            -- where a layer lies in registr
 CREATE INDEX layers_by_diff_id ON layers(diff_id);
 """
 
-MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION, _2_BUILDS, _3_CONTAINERS, _4_REGISTRIES)
+_5_RELEASES = """
+ALTER TABLE releases ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';    -- JSON, as paas.state.releases writes it
+CREATE TABLE sealed (                           -- columns whose values are all encrypted: paas.state.sealed
+    name TEXT PRIMARY KEY                       -- TABLE.COLUMN
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION, _2_BUILDS, _3_CONTAINERS, _4_REGISTRIES, _5_RELEASES)

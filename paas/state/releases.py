@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 from paas.errors import NotFound
-from paas.model import Instance, InstanceState, Mount, PortMap, Process, Release
-from paas.names import AppName, ProcessType
+from paas.model import AppSettings, Instance, InstanceState, Mount, PortMap, Process, Release
+from paas.names import AppName, Hostname, ProcessType
 from paas.state.apps import App
 from paas.state.database import Database, Row, now
 
@@ -24,20 +25,22 @@ def next_number(db: Database, app: App) -> int:
 def insert(db: Database, app: App, release: Release) -> None:
     """Record a release; it does not serve yet."""
     db.execute(
-        "INSERT INTO releases (app, number, image, config, processes, ports, mounts, git_commit, created, who, why)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO releases"
+        " (app, number, image, config, processes, ports, mounts, git_commit, created, who, why, settings)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             app.id,
             release.number,
             release.image_id,
-            json.dumps(dict(release.config)),
+            db.vault.seal(json.dumps(dict(release.config))),
             json.dumps([[p.type, p.count, p.command] for p in release.processes]),
-            json.dumps([[p.scheme, p.host, p.container] for p in release.ports]),
-            json.dumps([[str(m.source), m.target, m.read_only] for m in release.mounts]),
+            json.dumps(_port_words(release.ports)),
+            json.dumps(_mount_words(release.mounts)),
             release.commit,
             release.created,
             release.who,
             release.why,
+            json.dumps(_settings_words(release)),
         ),
     )
 
@@ -47,10 +50,22 @@ def set_current(db: Database, app: App, number: int) -> None:
 
 
 def get(db: Database, app: App, number: int) -> Release:
+    """Raises NotFound."""
     row = db.one("SELECT * FROM releases WHERE app = ? AND number = ?", (app.id, number))
     if row is None:
-        raise NotFound(f"App {app.name} has no release {number}")
-    return _release(app.name, row)
+        raise NotFound(
+            f"App {app.name} has no release {number}", hint=f"releases {app.name} lists those that are kept."
+        )
+    return _release(db, app.name, row)
+
+
+def of_instances(db: Database, app: App) -> dict[int, Release]:
+    """Those that the app's instances were made for, by number."""
+    rows = db.query(
+        "SELECT * FROM releases WHERE app = ? AND number IN (SELECT release FROM instances WHERE app = ?)",
+        (app.id, app.id),
+    )
+    return {row["number"]: _release(db, app.name, row) for row in rows}
 
 
 def current(db: Database, app: App) -> Release | None:
@@ -60,13 +75,52 @@ def current(db: Database, app: App) -> Release | None:
         " WHERE apps.id = ?",
         (app.id,),
     )
-    return _release(app.name, row) if row else None
+    return _release(db, app.name, row) if row else None
 
 
 def listing(db: Database, app: App) -> list[Release]:
     """Newest first."""
     rows = db.query("SELECT * FROM releases WHERE app = ? ORDER BY number DESC", (app.id,))
-    return [_release(app.name, row) for row in rows]
+    return [_release(db, app.name, row) for row in rows]
+
+
+def before(db: Database, app: App, number: int) -> int | None:
+    """The number of the release before one, among those that are kept."""
+    row = db.one("SELECT max(number) AS n FROM releases WHERE app = ? AND number < ?", (app.id, number))
+    return None if row is None else row["n"]
+
+
+def beyond(db: Database, app: App, keep: int) -> list[int]:
+    """Newest first: the numbers of all releases but the newest `keep`, none of instances that serve."""
+    rows = db.query(
+        "SELECT number FROM releases WHERE app = ?"
+        " AND number NOT IN (SELECT release FROM instances WHERE app = ? AND state <> 'draining')"
+        " AND number NOT IN (SELECT number FROM releases WHERE app = ? ORDER BY number DESC LIMIT ?)"
+        " ORDER BY number DESC",
+        (app.id, app.id, app.id, keep),
+    )
+    return [row["number"] for row in rows]
+
+
+def delete(db: Database, app: App, numbers: Iterable[int]) -> None:
+    with db.transaction() as connection:
+        connection.executemany("DELETE FROM releases WHERE app = ? AND number = ?", [(app.id, n) for n in numbers])
+
+
+def only_in_old(db: Database, app: App) -> int:
+    """Bytes of layers that nothing needs but releases of the app which do not serve."""
+    row = db.one(
+        "SELECT coalesce(sum(size), 0) AS bytes FROM layers WHERE number IN ("
+        " SELECT layer FROM image_layers JOIN releases ON releases.image = image_layers.image"
+        " WHERE releases.app = :app AND releases.number <> :current)"
+        " AND number NOT IN (SELECT layer FROM image_layers JOIN releases ON releases.image = image_layers.image"
+        " WHERE releases.app <> :app OR releases.number = :current)"
+        " AND number NOT IN (SELECT layer FROM image_layers JOIN tags ON tags.image = image_layers.image)"
+        " AND number NOT IN (SELECT layer FROM image_layers JOIN containers ON containers.image = image_layers.image)",
+        {"app": app.id, "current": app.release},
+    )
+    assert row is not None
+    return int(row["bytes"])
 
 
 def delete_unused(db: Database, app: App, number: int) -> None:
@@ -78,22 +132,65 @@ def delete_unused(db: Database, app: App, number: int) -> None:
     )
 
 
-def _release(name: AppName, row: Row) -> Release:
+def _port_words(ports: Iterable[PortMap]) -> list[list[str | int]]:
+    return [[p.scheme, p.host, p.container] for p in ports]
+
+
+def _mount_words(mounts: Iterable[Mount]) -> list[list[str | bool]]:
+    return [[str(m.source), m.target, m.read_only] for m in mounts]
+
+
+def _mounts(words: Iterable[Sequence[Any]]) -> tuple[Mount, ...]:
+    return tuple(Mount(Path(source), target, read_only) for source, target, read_only in words)
+
+
+def _settings_words(release: Release) -> dict[str, Any]:
+    """What is JSON in `settings`. The app's own config vars are kept as the names of those that are not its own."""
+    own = release.settings
+    return {
+        "made_with": dict(release.made_with),
+        "properties": dict(release.properties),
+        "inherited": sorted(key for key in release.config if key not in own.config),
+        "ports": _port_words(own.ports),
+        "mounts": _mount_words(own.mounts),
+        "scale": dict(own.scale),
+        "domains": None if own.domains is None else list(own.domains),
+        "own": dict(own.properties),
+    }
+
+
+def _release(db: Database, name: AppName, row: Row) -> Release:
+    config = json.loads(db.vault.open(row["config"]))
+    settings = json.loads(row["settings"])
+    ports = tuple(PortMap(*entry) for entry in json.loads(row["ports"]))
+    mounts = _mounts(json.loads(row["mounts"]))
+    processes = json.loads(row["processes"])
+    own = AppSettings(
+        config={key: value for key, value in config.items() if key not in settings.get("inherited", ())},
+        ports=tuple(PortMap(*entry) for entry in settings.get("ports", ())),
+        mounts=_mounts(settings["mounts"]) if "mounts" in settings else mounts,
+        scale={ProcessType(k): n for k, n in settings.get("scale", {k: n for k, n, _ in processes}).items()},
+        domains=None if settings.get("domains") is None else tuple(map(Hostname, settings["domains"])),
+        properties=settings.get("own", {}),
+    )
     return Release(
         app=name,
         number=row["number"],
         image_id=row["image"],
-        config=json.loads(row["config"]),
+        config=config,
         processes=tuple(
             Process(ProcessType(kind), count, None if command is None else tuple(command))
-            for kind, count, command in json.loads(row["processes"])
+            for kind, count, command in processes
         ),
-        ports=tuple(PortMap(*entry) for entry in json.loads(row["ports"])),
-        mounts=tuple(Mount(Path(source), target, ro) for source, target, ro in json.loads(row["mounts"])),
+        ports=ports,
+        mounts=mounts,
         commit=row["git_commit"],
         created=row["created"],
         who=row["who"],
         why=row["why"],
+        made_with=settings.get("made_with", {}),
+        properties=settings.get("properties", {}),
+        settings=own,
     )
 
 

@@ -45,7 +45,7 @@ def test_config_vars(db: Database) -> None:
     environment.save(app, changes)
     assert environment.merged(app) == {"A": "x\ny 'z'", "B": "2"}
     assert environment.changes(app, {"A": "x\ny 'z'"}) == {}, "an unchanged value is no change"
-    assert environment.merged(app, {"B": None}) == {"A": "x\ny 'z'"}
+    assert environment.changed(app, {"B": None}) == {"A": "x\ny 'z'"}
 
 
 @pytest.mark.parametrize("values", [{"A": "\0"}, {"A": "x" * (1 << 20)}, {"1A": "x"}, {"A B": "x"}, {"PORT": "1"}])
