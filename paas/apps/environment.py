@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 
 from paas.errors import InvalidInput, NotFound
@@ -64,15 +65,22 @@ class Environment:
         apps.change_config(self._db, app.id if app else GLOBAL, changes)
 
 
-def parse_assignments(words: Iterable[str]) -> dict[str, str]:
-    """`KEY=VALUE` words to a mapping; the error never shows a value."""
+def parse_assignments(words: Iterable[str], *, encoded: bool = False) -> dict[str, str]:
+    """`KEY=VALUE` words to a mapping, values in base64 if `encoded`; the error never shows a value."""
     values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
             hint = "Write KEY=VALUE, quoted for your shell and, over ssh, once more for the remote side."
             raise InvalidInput(f"{shown(key)} has no '='", hint=hint)
-        values[EnvKey(key)] = env_value(key, value)
+        values[EnvKey(key)] = env_value(key, _decoded(key, value) if encoded else value)
     if not values:
         raise InvalidInput("No KEY=VALUE was given", hint="Example: config:set my-app DEBUG=1")
     return values
+
+
+def _decoded(key: str, value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode()
+    except ValueError:
+        raise InvalidInput(f"The value of {shown(key)} is not text in base64") from None

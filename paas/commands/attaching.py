@@ -55,6 +55,20 @@ def stay(ctx: Context, begin: Callable[[Before], object], *, terminal: bool, std
         return status
 
 
+def converse(ctx: Context, id: str) -> int:
+    """Start a container that has a terminal and give it the caller's; returns its exit status once it has ended."""
+    runtime = ctx.platform.runtime
+    runtime.resize(id, *ctx.size)
+    with runtime.attach(id) as attached:
+        ctx.terminal.on_resize(lambda rows, columns: runtime.resize(id, rows, columns))
+        ctx.terminal.attach("conmon", attached.fileno())
+        runtime.start(id)
+        while (status := runtime.wait(id, timeout=1.0)) is None:
+            if ctx.hung_up.is_set():
+                return 130
+    return status
+
+
 def _left(ctx: Context, id: str, future: Future[int]) -> int:
     """The caller has typed Ctrl-C, or is gone."""
     if not ctx.terminal.signal:

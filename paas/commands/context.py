@@ -22,6 +22,7 @@ from paas.containers.files import Files
 from paas.containers.supervise import Containers
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
+from paas.deploy.editing import Editor
 from paas.deploy.held import Request
 from paas.deploy.oneoff import OneOff
 from paas.deploy.pipeline import Pipeline
@@ -62,6 +63,7 @@ class Platform:
     pipeline: Pipeline
     routing: Routing
     oneoff: OneOff
+    editor: Editor
     runtime: Runtime
     containers: Containers
     container_files: Files

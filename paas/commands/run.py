@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 from paas.apps.environment import parse_assignments
-from paas.commands.attaching import stay
+from paas.commands.attaching import converse, stay
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import Argument, Flag
@@ -96,11 +96,7 @@ def _run_app(ctx: Context, app: App, command: list[str], flags: dict[str, Any]) 
         stdio = None if terminal else (ctx.stdin, ctx.stdout, ctx.stderr)
         id = oneoff.prepare(app, command, extra, undo, terminal=terminal, stdio=stdio)
         if terminal:
-            runtime.resize(id, *ctx.size)
-            attached = runtime.attach(id)
-            undo.callback(attached.close)
-            ctx.terminal.on_resize(lambda rows, columns: runtime.resize(id, rows, columns))
-            ctx.terminal.attach("conmon", attached.fileno())
+            return converse(ctx, id)
         runtime.start(id)
         while (status := runtime.wait(id, timeout=1.0)) is None:
             if ctx.hung_up.is_set():

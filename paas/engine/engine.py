@@ -27,6 +27,7 @@ from paas.deploy import pipeline, retention
 from paas.deploy.applying import Applier
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
+from paas.deploy.editing import Editor
 from paas.deploy.held import AppLocks
 from paas.deploy.oneoff import OneOff
 from paas.deploy.pipeline import Pipeline
@@ -101,6 +102,7 @@ class Engine:
         ensure_directory(paths.log, mode=0o750)
         ensure_host_keys(paths.ssh, self._owner)
         remove_tree(paths.run / "build")
+        remove_tree(paths.run / "editing")
         remove_tree(paths.scratch)
         runtime = Runtime(settings, paths)
         runtime.prepare()
@@ -202,6 +204,7 @@ class Engine:
             ),
             routing=routing,
             oneoff=OneOff(db, images, runtime, sandboxes, app_containers),
+            editor=Editor(paths, runtime, sandboxes),
             runtime=runtime,
             containers=containers,
             container_files=Files(containers.parts, containers.life, paths),
