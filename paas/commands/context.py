@@ -24,6 +24,7 @@ from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
 from paas.deploy.editing import Editor
 from paas.deploy.held import Request
+from paas.deploy.importing import DokkuImport
 from paas.deploy.oneoff import OneOff
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.rollbacks import Rollbacks
@@ -63,6 +64,7 @@ class Platform:
     pipeline: Pipeline
     routing: Routing
     oneoff: OneOff
+    dokku_import: DokkuImport
     editor: Editor
     runtime: Runtime
     containers: Containers

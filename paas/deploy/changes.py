@@ -94,6 +94,10 @@ class Changes:
             raise Conflict(f"Set, but not in force in {', '.join(failed)}", hint="See the messages above.")
         return sorted(changes)
 
+    def global_keys(self) -> set[str]:
+        """The names of the config vars that are set for all apps."""
+        return set(self._environment.own(None))
+
     def ports(self, name: str, change: Callable[[App], list[PortMap]], why: str, request: Request) -> None:
         with self._applier.hold(name, "a change of ports", request) as app:
             maps = change(app)

@@ -29,6 +29,8 @@ from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
 from paas.deploy.editing import Editor
 from paas.deploy.held import AppLocks
+from paas.deploy.importing import DokkuImport
+from paas.deploy.importing import Parts as ImportParts
 from paas.deploy.oneoff import OneOff
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.releases import ReleaseMaker
@@ -170,6 +172,28 @@ class Engine:
         builder = Builder(settings, images, paths, steps, caches, resolv, bases)
         builds = Builds(db, paths, images, builder, properties)
         builds.recover()
+        changes = Changes(
+            db,
+            apps,
+            environment,
+            domains,
+            ports,
+            processes,
+            storage,
+            properties,
+            maker,
+            scheduler,
+            routing,
+            app_locks,
+            applier,
+        )
+        pushes = Pipeline(
+            db, apps, builds, build_settings, properties, maker, applier, routing, app_locks, settings.user
+        )
+        keys = Keys(db)
+        importing = ImportParts(
+            paths, settings.user, apps, domains, ports, storage, keys, build_settings, changes, pushes
+        )
         platform = Platform(
             settings=settings,
             db=db,
@@ -179,31 +203,16 @@ class Engine:
             ports=ports,
             processes=processes,
             storage=storage,
-            keys=Keys(db),
+            keys=keys,
             images=images,
             registries=registries,
             image_files=ImageFiles(images, paths.scratch, settings.image_limit),
-            changes=Changes(
-                db,
-                apps,
-                environment,
-                domains,
-                ports,
-                processes,
-                storage,
-                properties,
-                maker,
-                scheduler,
-                routing,
-                app_locks,
-                applier,
-            ),
+            changes=changes,
             rollbacks=Rollbacks(db, images, maker, applier, routing),
-            pipeline=Pipeline(
-                db, apps, builds, build_settings, properties, maker, applier, routing, app_locks, settings.user
-            ),
+            pipeline=pushes,
             routing=routing,
             oneoff=OneOff(db, images, runtime, sandboxes, app_containers),
+            dokku_import=DokkuImport(importing),
             editor=Editor(paths, runtime, sandboxes),
             runtime=runtime,
             containers=containers,

@@ -51,3 +51,10 @@ def init_bare(path: Path, user: str) -> None:
 def tidy(path: Path, user: str | None = None) -> None:
     """Pack loose objects where git finds it worth it; pushes may go on meanwhile. As `user`, else as ourselves."""
     system.run(["git", "--git-dir", str(path), "gc", "--auto", "--quiet"], env=GIT_ENV, user=user, timeout=600)
+
+
+def fetch_all(source: Path, path: Path, user: str) -> None:
+    """Take all branches of another bare repository on this host, checking every object. Raises SystemFailure."""
+    checks = ["-c", "transfer.fsckObjects=true", "-c", "protocol.file.allow=always"]
+    argv = ["git", *checks, "--git-dir", str(path), "fetch", "--quiet", "--no-tags", f"file://{source}"]
+    system.run([*argv, "+refs/heads/*:refs/heads/*"], env=GIT_ENV, user=user, timeout=1800)
