@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -119,21 +119,30 @@ def human_bytes(size: float) -> str:
     raise AssertionError
 
 
-def ago(then: str, now: datetime) -> str:
-    """A time (RFC 3339) as Docker shows it: '2 minutes ago', 'About an hour ago'; '' for what is no time."""
+def since(then: str, now: datetime | None = None) -> str:
+    """How long a time (RFC 3339) has passed, as Docker words it: '2 minutes', 'About an hour'; '' for what is no time.
+
+    `now` is this moment unless given.
+    """
     try:
-        seconds = (now - datetime.fromisoformat(then)).total_seconds()
+        seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(then)).total_seconds()
     except (ValueError, TypeError):
         return ""
-    return f"{_duration(max(seconds, 0))} ago"
+    return _duration(max(seconds, 0))
+
+
+def ago(then: str, now: datetime | None = None) -> str:
+    """The same with its direction: '2 minutes ago'."""
+    passed = since(then, now)
+    return f"{passed} ago" if passed else ""
 
 
 def _duration(seconds: float) -> str:
-    if seconds < 1:
+    whole, minutes, hours = int(seconds), int(seconds / 60), round(seconds / 3600)
+    if whole < 1:
         return "Less than a second"
-    if seconds < 60:
-        return f"{seconds:.0f} second{'s' * (round(seconds) != 1)}"
-    minutes, hours = int(seconds / 60), round(seconds / 3600)
+    if whole < 60:
+        return f"{whole} second{'s' * (whole != 1)}"
     if minutes == 1:
         return "About a minute"
     if minutes < 60:
@@ -141,8 +150,8 @@ def _duration(seconds: float) -> str:
     if hours == 1:
         return "About an hour"
     days = hours // 24
-    for count, limit, unit in ((hours, 48, "hours"), (days, 14, "days"), (days // 7, 9, "weeks")):
-        if count < limit:
+    for count, below, unit in ((hours, 48, "hours"), (days, 14, "days"), (days // 7, 9, "weeks")):
+        if count < below:
             return f"{count} {unit}"
     return f"{days // 30} months" if days < 730 else f"{days // 365} years"
 

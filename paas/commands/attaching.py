@@ -12,6 +12,7 @@ from paas.containers.joining import Join
 from paas.containers.life import Before
 from paas.detaching import KIND
 from paas.errors import Conflict, PaasError
+from paas.runtime.exec import ExecSession
 
 _PATIENCE = 10.0
 """Seconds that a container has to end after a signal of the caller's was passed on, before the caller is let go."""
@@ -67,6 +68,19 @@ def converse(ctx: Context, id: str) -> int:
             if ctx.hung_up.is_set():
                 return 130
     return status
+
+
+def follow(ctx: Context, session: ExecSession) -> int:
+    """Be with another process of a container until it ends: returns its exit status. It ends when the caller goes."""
+    with session:
+        if session.master is not None:
+            session.resize(*ctx.size)
+            ctx.terminal.on_resize(session.resize)
+            ctx.terminal.attach("pty", session.master)
+        while (status := session.wait(timeout=1.0)) is None:
+            if ctx.hung_up.is_set():
+                return 130
+        return status
 
 
 def _left(ctx: Context, id: str, future: Future[int]) -> int:

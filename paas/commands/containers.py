@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from paas.commands.attaching import follow
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import Argument, app_argument
@@ -27,12 +28,4 @@ def enter(ctx: Context, app: str, process_and_command: list[str]) -> int:
     session = runtime.exec(
         id, arguments, terminal=ctx.tty, stdio=(ctx.stdin, ctx.stdout, ctx.stderr), env={"TERM": ctx.term}
     )
-    with session:
-        if session.master is not None:
-            session.resize(*ctx.size)
-            ctx.terminal.on_resize(session.resize)
-            ctx.terminal.attach("pty", session.master)
-        while (status := session.wait(timeout=1.0)) is None:
-            if ctx.hung_up.is_set():
-                return 130
-        return status
+    return follow(ctx, session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from paas.commands.attaching import stay
+from paas.commands.attaching import follow, stay
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import Argument, Flag
@@ -60,15 +60,7 @@ def exec(
         )
     finally:
         os.close(nothing)
-    with session:
-        if session.master is not None:
-            session.resize(*ctx.size)
-            ctx.terminal.on_resize(session.resize)
-            ctx.terminal.attach("pty", session.master)
-        while (status := session.wait(timeout=1.0)) is None:
-            if ctx.hung_up.is_set():
-                return 130
-        return status
+    return follow(ctx, session)
 
 
 @command(

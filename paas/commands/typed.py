@@ -1,13 +1,18 @@
-"""Files where a command was typed: only root on the host has any."""
+"""Files where a command was typed: only root on the host has any; everybody has an input and an output."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
 
 from paas.commands.context import Context
-from paas.errors import InvalidInput
+from paas.errors import InvalidInput, UsageError
 from paas.names import shown
+from paas.output import Hangup
 
 
 def read_typed(ctx: Context, path: str, limit: int) -> str:
@@ -28,3 +33,54 @@ def read_typed(ctx: Context, path: str, limit: int) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise InvalidInput(f"{shown(path)} is not UTF-8 text") from None
+
+
+@contextmanager
+def output_file(ctx: Context, name: str | None) -> Iterator[IO[bytes]]:
+    """Where to write; a file is whole or not there."""
+    if name is None:
+        if os.isatty(ctx.stdout):
+            raise UsageError("An archive is not written to a terminal", hint="Use -o FILE, or redirect the output.")
+        try:
+            with os.fdopen(os.dup(ctx.stdout), "wb") as stream:
+                yield stream
+        except BrokenPipeError:
+            raise Hangup from None
+        return
+    directory = _directory(ctx)
+    temporary = f"{name}.{secrets.token_hex(4)}"
+    try:
+        opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    except OSError as error:
+        raise InvalidInput(f"{shown(name)} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(opened, "wb") as stream:
+            yield stream
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException as error:
+        os.unlink(temporary, dir_fd=directory)
+        if isinstance(error, OSError):
+            raise InvalidInput(f"{shown(name)} cannot be written: {error.strerror}") from None
+        raise
+
+
+@contextmanager
+def input_file(ctx: Context, name: str | None) -> Iterator[IO[bytes]]:
+    if name is None or name == "-":
+        if os.isatty(ctx.stdin):
+            raise UsageError("There is no archive in the input", hint="Redirect a file into it: <FILE")
+        with os.fdopen(os.dup(ctx.stdin), "rb") as stream:
+            yield stream
+        return
+    try:
+        opened = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=_directory(ctx))
+    except OSError as error:
+        raise InvalidInput(f"{shown(name)} cannot be read: {error.strerror}") from None
+    with os.fdopen(opened, "rb") as stream:
+        yield stream
+
+
+def _directory(ctx: Context) -> int:
+    if ctx.directory is None:
+        raise UsageError("Files can be named only on the host itself", hint="Use the input and the output over ssh.")
+    return ctx.directory
