@@ -171,6 +171,8 @@ class PortMap:
     scheme: Literal["http", "https", "tcp", "udp"]
     host: int
     container: int
+    address: str = ""
+    """The host's address that it holds on, in IPv4's usual form; empty for all of them. Only for tcp and udp."""
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.host}:{self.container}"

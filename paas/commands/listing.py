@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORMAT, Argument, Flag
-from paas.containers import describe, lookup
+from paas.commands.declare import Argument, Flag
+from paas.commands.filters import filter_flag, has_label, passed
+from paas.commands.formats import FORMAT, Format, Row, show
+from paas.containers import describe, lookup, model
 from paas.containers.lookup import Found
 from paas.errors import Conflict, InvalidInput, NotFound
-from paas.model import InstanceState
+from paas.model import Image, InstanceState, Mount
 from paas.names import shown
-from paas.output import table, to_json
+from paas.output import ago
 from paas.state import apps, releases
 from paas.state.containers import ALIVE, HOLDING
 
-_HEADER = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
+_HEADINGS = {
+    "ID": "CONTAINER ID",
+    "Image": "IMAGE",
+    "Command": "COMMAND",
+    "RunningFor": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "Status": "STATUS",
+    "State": "STATE",
+    "Ports": "PORTS",
+    "Names": "NAMES",
+    "Labels": "LABELS",
+    "Label": "LABEL",
+    "Mounts": "MOUNTS",
+    "Networks": "NETWORKS",
+}
+_COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
+_STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 
 
 @command(
@@ -22,68 +42,142 @@ _HEADER = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NA
     Flag("--all", "also those that have ended", short="-a"),
     Flag("--quiet", "ids alone", short="-q"),
     Flag("--no-trunc", "ids and commands as long as they are"),
+    filter_flag(("ancestor", "exited", "health", "id", "label", "name", "status", "volume")),
     FORMAT,
-    examples=("ps", "ps -a", "ps -aq"),
+    examples=("ps", "ps -a", "ps -aq", "ps -f status=exited --format '{{.Names}} {{.Status}}'"),
+    aliases=("container:ls",),
 )
-def ps(ctx: Context, all: bool, quiet: bool, no_trunc: bool, format: str | None) -> None:
-    """List the containers that run. Those of apps are called by app and process, such as wiki.web.1."""
-    found = [each for each in lookup.every(ctx.platform.db) if all or each.row is None or each.row.state in HOLDING]
-    if format == "json":
-        ctx.out.line(to_json([_described(ctx, each) for each in found]))
-        return
-    if quiet:
-        for each in found:
+def ps(
+    ctx: Context, all: bool, quiet: bool, no_trunc: bool, filter: list[tuple[str, str]], format: Format | None
+) -> None:
+    """List the containers that run. Those of apps are called by app and process, such as wiki.web.1.
+
+    A filter by status shows those that have ended too. `--filter ancestor=IMAGE` are those of an image, or of one that
+    was built upon it.
+    """
+    every = all or any(key in ("status", "exited") for key, _ in filter)
+    found = [each for each in lookup.every(ctx.platform.db) if every or each.row is None or each.row.state in HOLDING]
+    described = passed([(each, _described(ctx, each)) for each in found], filter, _tests(ctx))
+    if quiet and format is None:
+        for each, _ in described:
             ctx.out.line(each.id if no_trunc else each.id[:12])
         return
-    rows = []
-    for each in found:
-        it = _described(ctx, each)
-        words = it["command"]
-        assert isinstance(words, list)
-        rows.append(
-            (
-                each.id if no_trunc else each.id[:12],
-                str(it["image"]),
-                describe.command(words, 1 << 20 if no_trunc else 20),
-                f"{describe.ago(str(it['created']))} ago",
-                str(it["status"]),
-                str(it["ports"]),
-                each.name,
-            )
-        )
-    for line in table(_HEADER, rows):
-        ctx.out.line(line)
+    rows = [_row(each, it, no_trunc) for each, it in described]
+    show(ctx, format, _HEADINGS, _COLUMNS, rows, lambda: [_public(it) for _, it in described])
 
 
-def _described(ctx: Context, each: Found) -> dict[str, object]:
+_Described = dict[str, object]
+_Both = tuple[Found, _Described]
+_HIDDEN = ("labels", "mounts", "network", "exit_code", "image_id")
+
+
+def _public(it: _Described) -> _Described:
+    return {key: value for key, value in it.items() if key not in _HIDDEN}
+
+
+def _row(each: Found, it: _Described, no_trunc: bool) -> Row:
+    words, labels, mounts = it["command"], it["labels"], it["mounts"]
+    assert isinstance(words, list) and isinstance(labels, Mapping) and isinstance(mounts, Sequence)
+    return {
+        "ID": each.id if no_trunc else each.id[:12],
+        "Image": it["image"],
+        "Command": describe.command(words, 1 << 20 if no_trunc else 20),
+        "RunningFor": ago(str(it["created"])),
+        "CreatedAt": it["created"],
+        "Status": it["status"],
+        "State": it["state"],
+        "Ports": it["ports"],
+        "Names": each.name,
+        "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
+        "Label": lambda key: labels.get(key, ""),
+        "Mounts": ",".join(describe.mount_name(mount) for mount in mounts),
+        "Networks": it["network"],
+    }
+
+
+def _tests(ctx: Context) -> Mapping[str, Callable[[_Both, str], bool]]:
+    store = ctx.platform.images
+
+    def ancestor(both: _Both, name: str) -> bool:
+        wanted = store.find(name)
+        mine: Image = store.image(str(both[1]["image_id"]))
+        return mine.id == wanted.id or mine.layers[: len(wanted.layers)] == wanted.layers != ()
+
+    def status(both: _Both, text: str) -> bool:
+        if text not in _STATES:
+            raise InvalidInput(f"{shown(text)} is not a status", hint=f"Known: {', '.join(_STATES)}")
+        return both[1]["state"] == text
+
+    def exited(both: _Both, text: str) -> bool:
+        if not (text.isascii() and text.isdigit()):
+            raise InvalidInput(f"{shown(text)} is not an exit status")
+        return both[1]["state"] == "exited" and str(both[1]["exit_code"] or 0) == str(int(text))
+
+    def name(both: _Both, text: str) -> bool:
+        begin, end = text.startswith(("^", "/", "^/")), text.endswith("$")
+        word = text.removeprefix("^").removeprefix("/").removesuffix("$")
+        mine = both[0].name
+        return word in mine and (not begin or mine.startswith(word)) and (not end or mine.endswith(word))
+
+    def volume(both: _Both, text: str) -> bool:
+        mounts = both[1]["mounts"]
+        assert isinstance(mounts, Sequence)
+        return any(text in (describe.mount_name(each), str(each.source), each.target) for each in mounts)
+
+    return {
+        "ancestor": ancestor,
+        "exited": exited,
+        "health": lambda both, text: (both[1]["health"] or "none") == text,
+        "id": lambda both, text: both[0].id.startswith(text),
+        "label": lambda both, text: has_label(dict(both[1]["labels"]), text),  # type: ignore[call-overload]
+        "name": name,
+        "status": status,
+        "volume": volume,
+    }
+
+
+def _described(ctx: Context, each: Found) -> _Described:
+    """What is shown, and what filters need to know."""
     try:
         words = list(ctx.platform.runtime.spec(each.id).get("args") or ())
     except NotFound:  # about to be made, or just removed
         words = []
-    common: dict[str, object] = {"id": each.id, "name": each.name, "command": words}
+    common: _Described = {"id": each.id, "name": each.name, "command": words}
     if each.row is not None:
         row = each.row
+        options = model.loads(row.options)
         return common | {
             "image": row.reference,
+            "image_id": row.image,
             "created": row.created,
             "state": str(row.state),
             "status": describe.status(row),
             "health": row.health,
             "ports": describe.ports(row.ports) if row.state in ALIVE else "",
             "app": None,
+            "labels": {**ctx.platform.images.image(row.image).config.labels, **options.labels},
+            "mounts": options.mounts,
+            "network": options.network,
+            "exit_code": row.exit_code,
         }
     assert each.instance is not None
     db, instance = ctx.platform.db, each.instance.instance
     release = releases.get(db, apps.by_id(db, each.instance.app_id), instance.release)
     forwarded = [port for port in release.ports if port.scheme in ("tcp", "udp") and instance.process == "web"]
+    mounts: tuple[Mount, ...] = release.mounts
     return common | {
         "image": release.image_id.removeprefix("sha256:")[:12],
+        "image_id": release.image_id,
         "created": each.instance.started,
         "state": "running" if instance.state is not InstanceState.CRASHED else "restarting",
         "status": describe.instance_status(each.instance),
         "health": "",
         "ports": describe.ports(forwarded),
         "app": instance.app,
+        "labels": {"app": str(instance.app), "process": str(instance.process), "release": str(instance.release)},
+        "mounts": mounts,
+        "network": "own",
+        "exit_code": None,
     }
 
 
@@ -100,7 +194,7 @@ def port(ctx: Context, container: str, port: str | None) -> None:
     maps = row.ports if row.state in ALIVE else ()
     if port is None:
         for each in maps:
-            ctx.out.line(f"{each.container}/{each.scheme} -> 0.0.0.0:{each.host}")
+            ctx.out.line(f"{each.container}/{each.scheme} -> {describe.host_end(each)}")
         return
     number, _, protocol = port.partition("/")
     if not (number.isascii() and number.isdigit()) or protocol not in ("", "tcp", "udp"):
@@ -109,4 +203,4 @@ def port(ctx: Context, container: str, port: str | None) -> None:
     if not asked:
         raise Conflict(f"No port of the host leads to port {port} of {row.name}", hint=f"port {row.name} shows all.")
     for each in asked:
-        ctx.out.line(f"0.0.0.0:{each.host}")
+        ctx.out.line(describe.host_end(each))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paas.containers.health import STARTING
-from paas.model import InstanceState, PortMap
+from paas.model import InstanceState, Mount, PortMap
 from paas.output import since
 from paas.state.containers import ContainerRow, State
 from paas.state.releases import InstanceRow
@@ -37,9 +37,19 @@ def instance_status(row: InstanceRow) -> str:
     return f"Up {since(row.started)}{note}"
 
 
+def host_end(port: PortMap) -> str:
+    """`0.0.0.0:8080`, `127.0.0.1:8080`."""
+    return f"{port.address or '0.0.0.0'}:{port.host}"
+
+
 def ports(maps: Sequence[PortMap]) -> str:
     """`0.0.0.0:8080->80/tcp`, each."""
-    return ", ".join(f"0.0.0.0:{port.host}->{port.container}/{port.scheme}" for port in maps)
+    return ", ".join(f"{host_end(port)}->{port.container}/{port.scheme}" for port in maps)
+
+
+def mount_name(mount: Mount) -> str:
+    """A volume's name, or a path of the host."""
+    return mount.volume or str(mount.source)
 
 
 def command(words: Sequence[str], limit: int = 20) -> str:
