@@ -79,7 +79,9 @@ class Ports:
     def _check_free(self, app: App, new: PortMap) -> None:
         check_reserved(self._settings, new)
         protocol = "udp" if new.scheme == "udp" else "tcp"
-        if (container := containers.port_holder(self._db, protocol, new.host)) is not None:
+        for container in containers.port_holders(self._db, new.host):
+            if protocol not in [port.scheme for port in container.ports if port.host == new.host]:
+                continue
             raise Conflict(f"Port {new.host} leads to container {container.name}", hint="Choose another host port.")
         for owner, taken in apps.port_owners(self._db, new.host):
             same_protocol = (taken.scheme == "udp") == (new.scheme == "udp")

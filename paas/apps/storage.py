@@ -50,8 +50,8 @@ class Storage:
         if mount.source.is_relative_to(self._paths.storage):
             ensure_directory(self._paths.storage, mode=0o711)
             ensure_directory(mount.source)
-        elif not mount.source.is_dir():
-            raise NotFound(f"{mount.source} is not a directory on this host", hint="Make it first.")
+        elif not (mount.source.is_dir() or mount.source.is_file() or mount.source.is_socket()):
+            raise NotFound(f"{mount.source} is neither a directory nor a file on this host", hint="Make it first.")
 
     def without(self, app: App, mount: Mount) -> list[Mount]:
         present = self.of(app)

@@ -128,6 +128,9 @@ class Catalog:
     def __iter__(self) -> Any:
         return iter(sorted(self._commands.values(), key=lambda command: command.name))
 
+    def knows(self, name: str) -> bool:
+        return name in self._commands or name in self.aliases
+
     def find(self, name: str) -> Command:
         """Raises UsageError with near matches."""
         command = self._commands.get(self.aliases.get(name, name))

@@ -124,16 +124,16 @@ def _usage(ctx: Context) -> list[tuple[str, int, int, int, int]]:
     sizes = {place.name: tree_size(place) for place in places}
     gone = sum(size for name, size in sizes.items() if name not in running)
     active = len(running & set(sizes))
-    volumes = list(platform.paths.storage.iterdir()) if platform.paths.storage.is_dir() else []
-    mounted = {str(mount.source) for app in platform.apps.list() for mount in platform.storage.of(app)}
-    volume_sizes = {str(volume): tree_size(volume) for volume in volumes}
+    volumes = platform.containers.parts.volumes.every()
+    volume_sizes = {volume.name: tree_size(volume.path) for volume in volumes}
+    mounted = {volume.name for volume in volumes if volume.users}
     free = sum(size for name, size in volume_sizes.items() if name not in mounted)
     cache = platform.images.cache_usage()
     mounts = [size for _, size in platform.caches.usage()]
     return [
         ("Images", len(images), len(images) - len(unused), sum(layers.values()), reclaimable),
         ("Containers", len(sizes), active, sum(sizes.values()), gone),
-        ("Local Volumes", len(volumes), len(mounted & set(volume_sizes)), sum(volume_sizes.values()), free),
+        ("Local Volumes", len(volumes), len(mounted), sum(volume_sizes.values()), free),
         ("Build Cache", cache.entries, 0, cache.size, cache.reclaimable),
         ("Cache Mounts", len(mounts), 0, sum(mounts), sum(mounts)),
     ]

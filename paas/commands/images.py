@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 
+from paas.commands import formats
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORCE, FORMAT, Argument, Flag
+from paas.commands.declare import FORCE, Argument, Flag
+from paas.commands.filters import filter_flag, has_label, is_yes, passed
 from paas.errors import Conflict, InvalidInput, NotFound
 from paas.image.bootstrap import bootstrap as make_base
 from paas.image.reference import parse
 from paas.image.store import TaggedImage
 from paas.model import Image
-from paas.output import ago, decimal_bytes, table, to_json
+from paas.output import ago, decimal_bytes
 from paas.state import people
 
 NO_TRUNC = Flag("--no-trunc", "whole ids and texts")
+
+
+_HEADINGS = {
+    "Repository": "REPOSITORY",
+    "Tag": "TAG",
+    "Digest": "DIGEST",
+    "ID": "IMAGE ID",
+    "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "Size": "SIZE",
+}
 
 
 @command(
@@ -24,34 +37,70 @@ NO_TRUNC = Flag("--no-trunc", "whole ids and texts")
     Flag("--quiet", "the ids alone", short="-q"),
     Flag("--digests", "also the digests that the images have in their registries"),
     NO_TRUNC,
-    FORMAT,
+    filter_flag(("dangling", "label", "reference")),
+    formats.FORMAT,
     Argument("name", optional=True),
-    aliases=("images",),
-    examples=("images:list", "images:list -a", "images:list -q debian"),
+    aliases=("images", "image:ls"),
+    examples=(
+        "images:list",
+        "images:list -a",
+        "images:list -q debian",
+        "images:list -f reference='shop*' --format '{{.Repository}}:{{.Tag}} {{.Size}}'",
+    ),
 )
 def list_images(
-    ctx: Context, name: str | None, all: bool, quiet: bool, digests: bool, no_trunc: bool, format: str | None
+    ctx: Context,
+    name: str | None,
+    all: bool,
+    quiet: bool,
+    digests: bool,
+    no_trunc: bool,
+    filter: list[tuple[str, str]],
+    format: formats.Format | None,
 ) -> None:
-    """List the images, those of one NAME or NAME:TAG, or all that have a name."""
-    found = [entry for entry in ctx.platform.images.list() if (all or entry.reference) and _is_called(entry, name)]
-    if quiet:
+    """List the images, those of one NAME or NAME:TAG, or all that have a name.
+
+    A filter by reference is a pattern of a shell for the repository, or for repository and tag.
+    """
+    every = all or any(key == "dangling" for key, _ in filter)
+    entries = (each for each in ctx.platform.images.list() if (every or each.reference) and _is_called(each, name))
+    found = passed(entries, filter, {"dangling": _is_dangling, "label": _has_label, "reference": _is_like})
+    if quiet and format is None:
         for id in dict.fromkeys(entry.image.id if no_trunc else entry.image.short_id for entry in found):
             ctx.out.line(id)
         return
-    if format == "json":
-        ctx.out.line(to_json([_as_json(entry) for entry in found]))
-        return
     known = ctx.platform.images.origins.digests()
-    now = datetime.now(UTC)
-    rows = []
-    for entry in found:
-        repository, tag, digest = _parts(entry, known.get(entry.image.id, set()))
-        id = entry.image.id if no_trunc else entry.image.short_id
-        shown = (repository, tag, digest) if digests else (repository, tag)
-        rows.append((*shown, id, ago(entry.image.created, now), decimal_bytes(entry.image.size)))
-    columns = ("REPOSITORY", "TAG", "DIGEST") if digests else ("REPOSITORY", "TAG")
-    for line in table((*columns, "IMAGE ID", "CREATED", "SIZE"), rows):
-        ctx.out.line(line)
+    columns = ("Repository", "Tag", *(("Digest",) if digests else ()), "ID", "CreatedSince", "Size")
+    rows = [_row(entry, known.get(entry.image.id, set()), no_trunc) for entry in found]
+    formats.show(ctx, format, _HEADINGS, columns, rows, lambda: [_as_json(entry) for entry in found])
+
+
+def _row(entry: TaggedImage, digests: set[str], no_trunc: bool) -> formats.Row:
+    repository, tag, digest = _parts(entry, digests)
+    return {
+        "Repository": repository,
+        "Tag": tag,
+        "Digest": digest,
+        "ID": entry.image.id if no_trunc else entry.image.short_id,
+        "CreatedSince": ago(entry.image.created),
+        "CreatedAt": entry.image.created,
+        "Size": decimal_bytes(entry.image.size),
+    }
+
+
+def _is_dangling(entry: TaggedImage, text: str) -> bool:
+    return is_yes(text) == (entry.reference is None)
+
+
+def _has_label(entry: TaggedImage, wanted: str) -> bool:
+    return has_label(entry.image.config.labels, wanted)
+
+
+def _is_like(entry: TaggedImage, pattern: str) -> bool:
+    if entry.reference is None:
+        return False
+    repository = entry.reference.partition("@")[0] if "@" in entry.reference else entry.reference.rpartition(":")[0]
+    return fnmatchcase(entry.reference, pattern) or fnmatchcase(repository, pattern)
 
 
 def _is_called(entry: TaggedImage, name: str | None) -> bool:
@@ -117,6 +166,7 @@ def tag(ctx: Context, source: str, target: str) -> None:
     Flag("--force", "also images that have several names", short="-f"),
     Argument("image", many=True),
     admin=True,
+    aliases=("image:rm",),
     examples=("rmi wiki:2", "rmi 0123456789ab"),
 )
 def remove(ctx: Context, image: list[str], force: bool) -> None:
@@ -173,6 +223,7 @@ def delete(ctx: Context, image: Image) -> int:
     Flag("--all", "also images that have a name, but no release", short="-a"),
     FORCE,
     admin=True,
+    aliases=("image:prune",),
     examples=("images:prune", "images:prune -a --force"),
 )
 def prune(ctx: Context, all: bool, force: bool) -> None:

@@ -113,15 +113,16 @@ def kill(ctx: Context, container: list[str], signal: str | None) -> int:
 @command(
     "rm",
     Flag("--force", "end those that run", short="-f"),
+    Flag("--volumes", "also the volumes that were made for them: those of their images, without a name", short="-v"),
     _NAMES,
     admin=True,
     page="containers",
-    examples=("rm shop-db", "rm -f shop-db shop-cache"),
+    examples=("rm shop-db", "rm -f shop-db shop-cache", "rm -v import-job"),
 )
-def rm(ctx: Context, container: list[str], force: bool) -> int:
-    """Remove containers with all they have written; what is in mounted directories stays."""
-    forced = force or ctx.force
-    return _each(ctx, container, "rm", lambda row: ctx.platform.containers.life.remove(row.id, force=forced))
+def rm(ctx: Context, container: list[str], force: bool, volumes: bool) -> int:
+    """Remove containers with all they have written; what is in volumes and mounted directories stays."""
+    forced, life = force or ctx.force, ctx.platform.containers.life
+    return _each(ctx, container, "rm", lambda row: life.remove(row.id, force=forced, volumes=volumes))
 
 
 @command("pause", _NAMES, admin=True, page="containers", examples=("pause shop-db",))

@@ -11,6 +11,7 @@ from paas.commands.filters import filter_flag, has_label, passed
 from paas.commands.formats import FORMAT, Format, Row, show
 from paas.containers import describe, lookup, model
 from paas.containers.lookup import Found
+from paas.containers.volumes import Volumes
 from paas.errors import Conflict, InvalidInput, NotFound
 from paas.model import Image, InstanceState, Mount
 from paas.names import shown
@@ -62,7 +63,8 @@ def ps(
         for each, _ in described:
             ctx.out.line(each.id if no_trunc else each.id[:12])
         return
-    rows = [_row(each, it, no_trunc) for each, it in described]
+    volumes = ctx.platform.containers.parts.volumes
+    rows = [_row(volumes, each, it, no_trunc) for each, it in described]
     show(ctx, format, _HEADINGS, _COLUMNS, rows, lambda: [_public(it) for _, it in described])
 
 
@@ -75,7 +77,7 @@ def _public(it: _Described) -> _Described:
     return {key: value for key, value in it.items() if key not in _HIDDEN}
 
 
-def _row(each: Found, it: _Described, no_trunc: bool) -> Row:
+def _row(volumes: Volumes, each: Found, it: _Described, no_trunc: bool) -> Row:
     words, labels, mounts = it["command"], it["labels"], it["mounts"]
     assert isinstance(words, list) and isinstance(labels, Mapping) and isinstance(mounts, Sequence)
     return {
@@ -90,13 +92,13 @@ def _row(each: Found, it: _Described, no_trunc: bool) -> Row:
         "Names": each.name,
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
         "Label": lambda key: labels.get(key, ""),
-        "Mounts": ",".join(describe.mount_name(mount) for mount in mounts),
+        "Mounts": ",".join(volumes.called(mount) for mount in mounts),
         "Networks": it["network"],
     }
 
 
 def _tests(ctx: Context) -> Mapping[str, Callable[[_Both, str], bool]]:
-    store = ctx.platform.images
+    store, volumes = ctx.platform.images, ctx.platform.containers.parts.volumes
 
     def ancestor(both: _Both, name: str) -> bool:
         wanted = store.find(name)
@@ -122,7 +124,7 @@ def _tests(ctx: Context) -> Mapping[str, Callable[[_Both, str], bool]]:
     def volume(both: _Both, text: str) -> bool:
         mounts = both[1]["mounts"]
         assert isinstance(mounts, Sequence)
-        return any(text in (describe.mount_name(each), str(each.source), each.target) for each in mounts)
+        return any(text in (volumes.called(each), str(each.source), each.target) for each in mounts)
 
     return {
         "ancestor": ancestor,

@@ -47,6 +47,8 @@ def _dispatch(ctx: Context, argv: list[str]) -> int:
         words = ["help"]
     if words[0] == "--version":
         words = ["version"]
+    if len(words) > 1 and not CATALOG.knows(words[0]) and CATALOG.knows(f"{words[0]}:{words[1]}"):
+        words[:2] = [f"{words[0]}:{words[1]}"]  # as Docker writes it: volume ls, system df
     command = CATALOG.find(words[0])
     rest_at = next((i for i, argument in enumerate(command.arguments) if argument.rest), None)
     before_rest = words[1:] if rest_at is None else words[1 : 2 + rest_at]

@@ -17,6 +17,7 @@ from paas.containers.model import Options, Restart
 from paas.containers.names import ContainerName
 from paas.errors import AppNotFound, Denied, InvalidInput, NotFound, UsageError
 from paas.model import Mount
+from paas.runtime.spec import new_id
 from paas.state import people
 from paas.state.apps import App
 
@@ -32,11 +33,22 @@ _OF_APPS = ("env", "no_tty", "rm", "interactive", "tty")
     Flag("--tty", "give it a terminal", short="-t"),
     Flag("--detach", "let it run behind; prints its id", short="-d"),
     Flag(
-        "--publish", "have a port of the host lead to one of the container's", "HOST:PORT[/udp]", short="-p", many=True
+        "--publish",
+        "have a port of the host (a free one without HOST) lead to one of its own; ranges too: 8000-8002:80-82",
+        "[[ADDRESS:]HOST:]PORT[/udp]",
+        short="-p",
+        many=True,
     ),
+    Flag("--publish-all", "have free ports of the host lead to all that the image exposes", short="-P"),
     Flag("--env", "a variable; without a value, that which it has here", "KEY[=VALUE]", short="-e", many=True),
     Flag("--env-file", "a file of such lines", "FILE", many=True),
-    Flag("--volume", "mount a directory of the host, or one kept by name", "SOURCE:TARGET[:ro]", short="-v", many=True),
+    Flag(
+        "--volume",
+        "mount a volume by name (without one, of its own), or a directory or file of the host",
+        "[SOURCE:]TARGET[:ro]",
+        short="-v",
+        many=True,
+    ),
     Flag("--workdir", "where it begins", "DIRECTORY", short="-w"),
     Flag("--user", "a name or id of the image, optionally with a group", "USER[:GROUP]", short="-u"),
     Flag("--name", "what it is called (default: a friendly name)", "NAME", parse=ContainerName),
@@ -107,13 +119,13 @@ def _run_app(ctx: Context, app: App, command: list[str], flags: dict[str, Any]) 
 def _run_image(ctx: Context, image: str, command: list[str], flags: dict[str, Any]) -> int:
     options = _options(ctx, command, flags)
     maps = ports.exposed(flags["publish"])
-    if maps and options.network == "none":
+    if (maps or flags["publish_all"]) and options.network == "none":
         raise InvalidInput("A container without a network has no ports", hint="Leave out -p, or --network none.")
     life, made = ctx.platform.containers.life, []
 
     def begin(before: Before) -> None:
         try:
-            row = life.run(image, options, flags["name"], maps, before)
+            row = life.run(image, options, flags["name"], maps, before, publish_all=flags["publish_all"])
         except NotFound as error:
             raise _neither(ctx, image, error) from None
         made.append(row)
@@ -136,6 +148,7 @@ def _options(ctx: Context, command: list[str], flags: dict[str, Any]) -> Options
     if flags["tty"] and flags["interactive"] and not ctx.tty and not detached:
         raise UsageError("-it needs a terminal on your side", hint="Over ssh: ssh -t ...; in a script leave out -t.")
     lines = [line for file in flags["env_file"] for line in asking.env_lines(read_typed(ctx, file, _ENV_FILE_LIMIT))]
+    mounts, anonymous = _mounts(ctx, flags["volume"])
     return Options(
         command=tuple(command),
         entrypoint=flags["entrypoint"],
@@ -144,7 +157,8 @@ def _options(ctx: Context, command: list[str], flags: dict[str, Any]) -> Options
         user=flags["user"],
         hostname=flags["hostname"],
         labels=asking.labels(flags["label"]),
-        mounts=_mounts(ctx, flags["volume"]),
+        mounts=mounts,
+        anonymous=anonymous,
         memory=flags["memory"],
         cpus=flags["cpus"],
         read_only=flags["read_only"],
@@ -165,16 +179,18 @@ def _absolute(directory: str | None) -> str | None:
     return directory
 
 
-def _mounts(ctx: Context, words: list[str]) -> tuple[Mount, ...]:
-    storage = ctx.platform.storage
-    mounts = tuple(storage.parse(word, ctx.who) for word in words)
+def _mounts(ctx: Context, words: list[str]) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
+    """What is to be mounted, and the targets of volumes that get no name."""
+    storage, volumes = ctx.platform.storage, ctx.platform.containers.parts.volumes
+    mounts = tuple(storage.parse(word if ":" in word else f"{new_id()}:{word}", ctx.who) for word in words)
     targets = [mount.target for mount in mounts]
     for target in targets:
         if targets.count(target) > 1:
             raise InvalidInput(f"Two directories are to be mounted on {target}")
     for mount in mounts:
-        storage.prepare(mount)
-    return mounts
+        if not volumes.name_of(mount):  # a volume is made with its container
+            storage.prepare(mount)
+    return mounts, tuple(mount.target for word, mount in zip(words, mounts, strict=True) if ":" not in word)
 
 
 def _neither(ctx: Context, name: str, error: NotFound) -> NotFound:

@@ -9,6 +9,7 @@ from paas.commands import imageinfo
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, Argument, Flag
+from paas.commands.formats import Format, parse_format
 from paas.containers import lookup, processes
 from paas.containers.inspect import description
 from paas.containers.lookup import Found
@@ -36,16 +37,28 @@ _HOME = b"\x1b[H\x1b[J"
 
 @command(
     "inspect",
+    Flag(
+        "--format",
+        "json, or a template in Docker's way: '{{.State.Status}}', '{{json .Config}}'",
+        "FORMAT",
+        parse=parse_format,
+        short="-f",
+    ),
     Argument("container-or-image", many=True),
     page="containers",
-    examples=("inspect shop-db", "inspect wiki.web.1", "inspect debian:bookworm"),
+    examples=("inspect shop-db", "inspect -f '{{.State.Status}} {{.NetworkSettings.IPAddress}}' shop-db wiki.web.1"),
 )
-def inspect(ctx: Context, container_or_image: list[str]) -> None:
+def inspect(ctx: Context, container_or_image: list[str], format: Format | None) -> None:
     """Show all that is known of containers or images, as JSON in Docker's words.
 
     A name that both have means the container. Only admin keys see images, and the values of containers' variables.
     """
-    ctx.out.line(to_json([_described(ctx, name) for name in container_or_image]))
+    found = [_described(ctx, name) for name in container_or_image]
+    if format is None or format.template is None:
+        ctx.out.line(to_json(found))
+        return
+    for each in found:
+        ctx.out.line(format.template.render(each))
 
 
 def _described(ctx: Context, name: str) -> dict[str, Any]:

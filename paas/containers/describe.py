@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paas.containers.health import STARTING
-from paas.model import InstanceState, Mount, PortMap
+from paas.model import InstanceState, PortMap
 from paas.output import since
 from paas.state.containers import ContainerRow, State
 from paas.state.releases import InstanceRow
@@ -45,11 +45,6 @@ def host_end(port: PortMap) -> str:
 def ports(maps: Sequence[PortMap]) -> str:
     """`0.0.0.0:8080->80/tcp`, each."""
     return ", ".join(f"{host_end(port)}->{port.container}/{port.scheme}" for port in maps)
-
-
-def mount_name(mount: Mount) -> str:
-    """A volume's name, or a path of the host."""
-    return mount.volume or str(mount.source)
 
 
 def command(words: Sequence[str], limit: int = 20) -> str:

@@ -9,7 +9,7 @@ from paas.containers.life import Life
 from paas.containers.lookup import Found
 from paas.containers.making import arguments
 from paas.containers.parts import Parts
-from paas.model import InstanceState, PortMap
+from paas.model import InstanceState, Mount, PortMap
 from paas.state.containers import ALIVE, ContainerRow, State
 
 _NEVER = "0001-01-01T00:00:00Z"
@@ -65,10 +65,7 @@ def _of_row(row: ContainerRow, parts: Parts, life: Life) -> dict[str, Any]:
             "RestartPolicy": {"Name": options.restart.policy, "MaximumRetryCount": options.restart.most},
             "Init": options.init,
         },
-        "Mounts": [
-            {"Type": "bind", "Source": str(mount.source), "Destination": mount.target, "RW": not mount.read_only}
-            for mount in options.mounts
-        ],
+        "Mounts": [_mount(mount, parts) for mount in options.mounts],
         "Config": {
             "Hostname": options.hostname or row.short_id,
             "User": config.user if options.user is None else options.user,
@@ -80,12 +77,14 @@ def _of_row(row: ContainerRow, parts: Parts, life: Life) -> dict[str, Any]:
             "Image": row.reference,
             "WorkingDir": options.workdir or config.workdir or "/",
             "Labels": {**config.labels, **options.labels},
+            "Volumes": {volume: {} for volume in config.volumes},
             "ExposedPorts": {port: {} for port in config.exposed_ports},
             "StopSignal": config.stop_signal or "SIGTERM",
         },
         "NetworkSettings": {
             "IPAddress": str(row.address or "") if options.network == "own" else "",
             "Ports": bindings if row.state in ALIVE else {},
+            "Networks": {options.network: {"IPAddress": str(row.address or "") if options.network == "own" else ""}},
         },
     }
 
@@ -115,13 +114,24 @@ def _of_app(found: Found, parts: Parts) -> dict[str, Any]:
             "WorkingDir": spec.get("cwd"),
             "Labels": {"app": str(instance.app), "process": str(instance.process), "release": str(instance.release)},
         },
-        "NetworkSettings": {"IPAddress": str(instance.address), "Ports": {}},
+        "NetworkSettings": {
+            "IPAddress": str(instance.address),
+            "Ports": {},
+            "Networks": {"own": {"IPAddress": str(instance.address)}},
+        },
     }
+
+
+def _mount(mount: Mount, parts: Parts) -> dict[str, Any]:
+    common = {"Source": str(mount.source), "Destination": mount.target, "RW": not mount.read_only}
+    if name := parts.volumes.name_of(mount):
+        return {"Type": "volume", "Name": name, "Driver": "local", **common}
+    return {"Type": "bind", **common}
 
 
 def _bindings(ports: tuple[PortMap, ...]) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
     for port in ports:
-        entry = {"HostIp": "0.0.0.0", "HostPort": str(port.host)}
+        entry = {"HostIp": port.address or "0.0.0.0", "HostPort": str(port.host)}
         found.setdefault(f"{port.container}/{port.scheme}", []).append(entry)
     return found

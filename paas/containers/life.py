@@ -56,9 +56,11 @@ class Life:
         name: ContainerName | None,
         ports: Sequence[PortMap],
         before: Before = lambda id: None,
+        *,
+        publish_all: bool = False,
     ) -> ContainerRow:
         """Make a container and start it; on an error nothing is left. `before(id)` is called when it is made, just
-        before it begins.
+        before it begins. With `publish_all` host ports are found for all ports that the image exposes.
 
         Raises NotFound for the image, Conflict for a name or port that is taken, InvalidInput, SystemFailure.
         """
@@ -66,18 +68,24 @@ class Life:
         with self.hold(id, "its start"):
             with self._db.transaction():
                 image = self._parts.images.find(image_name)
+                options = self._parts.volumes.completed(options, image)
+                wanted = self._parts.ports.settled(ports, image.config.exposed_ports if publish_all else ())
                 chosen = name or generated(lambda taken: containers.by_name(self._db, taken) is not None)
-                row = containers.insert(self._db, id, chosen, image.id, image_name, model.dumps(options), ports)
+                row = containers.insert(self._db, id, chosen, image.id, image_name, model.dumps(options), wanted)
                 self._parts.ports.check_free(row)
             try:
+                self._parts.volumes.prepare(options.mounts, image)
                 self._boot(row, before)
             except BaseException:
-                self.delete(id)
+                self.delete(id, volumes=True)
                 raise
             return self.get(id)
 
-    def remove(self, id: str, *, force: bool = False) -> None:
-        """Remove a container with all it has written. Raises Conflict for one that runs, unless `force` ends it."""
+    def remove(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container with all it has written; `volumes` those that were made for it as well.
+
+        Raises Conflict for one that runs, unless `force` ends it.
+        """
         if force:
             self._kill_now(id)
         with self.hold(id, "its removal"):
@@ -86,7 +94,7 @@ class Life:
                 raise Conflict(
                     f"Container {row.name} is {row.state}", hint=f"Stop it first: stop {row.name}; or: rm -f {row.name}"
                 )
-            self.delete(id)
+            self.delete(id, volumes=volumes)
 
     def rename(self, id: str, name: ContainerName) -> None:
         containers.set_name(self._db, self.get(id).id, name)
@@ -206,13 +214,15 @@ class Life:
         if sandbox is not None:
             self._parts.sandboxes.release(sandbox)
 
-    def delete(self, id: str) -> None:
-        """Remove all of it; its lock is held."""
+    def delete(self, id: str, *, volumes: bool = False) -> None:
+        """Remove all of it, and if told so the volumes that were made for it; its lock is held."""
         row = self.get(id)
         containers.set_state(self._db, id, State.REMOVING)
         self.clear(id)
         self._runtime.remove(id)
         containers.delete(self._db, id)
+        if volumes:
+            self._parts.volumes.remove_anonymous(model.loads(row.options))
         self.publish(row)
         self.ends.tell(id, LOST if row.exit_code is None else row.exit_code)
 

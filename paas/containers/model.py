@@ -61,6 +61,8 @@ class Options:
     init: bool = False
     remove: bool = False
     """Remove it once it has ended."""
+    anonymous: tuple[str, ...] = ()
+    """Targets of the mounts whose volumes were made for this container."""
 
 
 def dumps(options: Options) -> str:
@@ -77,5 +79,6 @@ def loads(text: str) -> Options:
             "mounts": tuple(Mount(Path(source), target, read_only) for source, target, read_only in value["mounts"]),
             "capabilities": None if capabilities is None else tuple(capabilities),
             "restart": Restart(**value["restart"]),
+            "anonymous": tuple(value.get("anonymous", ())),
         }
     )

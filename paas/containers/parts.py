@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from paas.containers.ports import HostPorts
+from paas.containers.volumes import Volumes
 from paas.image.store import ImageStore
 from paas.network.network import Network
 from paas.runtime.runtime import Runtime
@@ -24,4 +25,5 @@ class Parts:
     sandboxes: SandboxPool
     network: Network
     ports: HostPorts
+    volumes: Volumes
     resolv_conf: str

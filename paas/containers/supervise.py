@@ -66,6 +66,7 @@ class Containers:
 
         What was made only half is removed; what runs is watched; what ended meanwhile is treated as if it did just now.
         """
+        self.parts.volumes.recover()
         for row in containers.listing(self._db):
             try:
                 self._adopt(row)
@@ -117,7 +118,7 @@ class Containers:
             return
         self._quick.pop(row.id, None)
         if options.remove:
-            self.life.delete(row.id)
+            self.life.delete(row.id, volumes=True)
 
     def _later(self, id: str, seconds: float) -> None:
         if not self._begun.is_set():

@@ -23,6 +23,7 @@ from paas.containers.files import Files
 from paas.containers.parts import Parts
 from paas.containers.ports import HostPorts
 from paas.containers.supervise import Containers
+from paas.containers.volumes import Volumes
 from paas.deploy import pipeline, retention
 from paas.deploy.applying import Applier
 from paas.deploy.builds import Builds
@@ -151,7 +152,17 @@ class Engine:
         supervisor = Supervisor(db, images, runtime, booter, checks, services, retirement, locks, routing.update_page)
         undo.callback(supervisor.close)
         containers = Containers(
-            Parts(settings, db, images, runtime, sandboxes, network, HostPorts(db, settings, who_listens), resolv)
+            Parts(
+                settings,
+                db,
+                images,
+                runtime,
+                sandboxes,
+                network,
+                HostPorts(db, settings, who_listens),
+                Volumes(db, paths),
+                resolv,
+            )
         )
         undo.callback(containers.close)
         runtime.on_exit(lambda id: containers.ended(id) if containers.owns(id) else supervisor.ended(id))

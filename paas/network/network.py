@@ -98,10 +98,10 @@ class Network:
 
     def _merged(self) -> tuple[Forward, ...]:
         """Each port once: an element given twice would have nft refuse them all."""
-        found: dict[tuple[str, int], Forward] = {}
+        found: dict[tuple[str, IPv4Address | None, int], Forward] = {}
         for forwards in self._forwards.values():
             for forward in forwards:
-                found.setdefault((forward.protocol, forward.host_port), forward)
+                found.setdefault((forward.protocol, forward.on, forward.host_port), forward)
         return tuple(found.values())
 
     def _change(self, commands: str, state: NetworkState) -> None:

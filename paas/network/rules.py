@@ -2,6 +2,7 @@
 
     services    virtual address . port   -> a chain that spreads new connections over the instances
     forwards    host port                -> address . port of an instance
+    forwards_on host address . host port -> the same, for that address of the host alone
     proxy       public port              -> the local port of the nginx that is current
 
 Maps and sets keep the cost of a packet the same however many apps there are.
@@ -26,6 +27,8 @@ class Forward:
     host_port: int
     address: IPv4Address
     port: int
+    on: IPv4Address | None = None
+    """The host's address that it holds on; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +92,12 @@ def set_service(
 def set_forwards(frame: Frame, forwards: Sequence[Forward]) -> str:
     """Replace all forwarded ports."""
     name = f"inet {frame.table}"
-    lines = [f"flush map {name} forwards"]
-    if forwards:
-        entries = ", ".join(f"{f.protocol} . {f.host_port} : {f.address} . {f.port}" for f in forwards)
-        lines.append(f"add element {name} forwards {{ {entries} }}")
+    lines = [f"flush map {name} forwards", f"flush map {name} forwards_on"]
+    anywhere = [f"{f.protocol} . {f.host_port} : {f.address} . {f.port}" for f in forwards if f.on is None]
+    on_one = [f"{f.on} . {f.protocol} . {f.host_port} : {f.address} . {f.port}" for f in forwards if f.on is not None]
+    for map, entries in (("forwards", anywhere), ("forwards_on", on_one)):
+        if entries:
+            lines.append(f"add element {name} {map} {{ {', '.join(entries)} }}")
     return "\n".join(lines)
 
 
@@ -125,6 +130,9 @@ table inet {frame.table} {{
     map forwards {{
         type inet_proto . inet_service : ipv4_addr . inet_service
     }}
+    map forwards_on {{
+        type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+    }}
     map proxy {{
         type inet_service : inet_service
     }}
@@ -134,6 +142,7 @@ table inet {frame.table} {{
     }}
     chain to_host {{
         tcp dport {low}-{high} return
+        dnat ip to ip daddr . meta l4proto . th dport map @forwards_on
         dnat ip to meta l4proto . th dport map @forwards
         # A redirect takes the address of the interface packets came by, and the host's end of a link has none.
         iifname {ours} meta l4proto tcp dnat ip to 127.0.0.1:tcp dport map @proxy

@@ -125,9 +125,13 @@ class Bundle:
         user = os.open(sandbox.userns, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for number, mount in enumerate(spec.mounts):
-                if not mount.source.is_dir():
-                    raise InvalidInput(f"{mount.source} is to be mounted and is no directory on this host")
-                place = ensure_directory(self.directory / f"volume{number}")
+                place = self.directory / f"volume{number}"
+                if mount.source.is_dir():
+                    ensure_directory(place)
+                elif mount.source.exists():
+                    place.touch()
+                else:
+                    raise InvalidInput(f"{mount.source} is to be mounted and is not on this host")
                 mounts.idmapped(mount.source, place, user)
                 found[mount.target] = place
         finally:

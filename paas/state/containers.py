@@ -71,7 +71,7 @@ def insert(
                 image,
                 reference,
                 db.vault.seal(options),
-                json.dumps([[port.scheme, port.host, port.container] for port in ports]),
+                json.dumps([[port.scheme, port.host, port.container, port.address] for port in ports]),
                 now(),
                 State.STARTING,
             ),
@@ -157,17 +157,14 @@ def delete(db: Database, id: str) -> None:
     db.execute("DELETE FROM containers WHERE id = ?", (id,))
 
 
-def port_holder(db: Database, protocol: str, host: int, *, but: str = "") -> ContainerRow | None:
-    """The container that a host port (`tcp` or `udp`) leads to now, or will after its restart; not the one with the
-    id `but`."""
-    for row in listing(db):
-        if (
-            row.id != but
-            and row.state in HOLDING
-            and any((port.scheme, port.host) == (protocol, host) for port in row.ports)
-        ):
-            return row
-    return None
+def port_holders(db: Database, host: int, *, but: str = "") -> list[ContainerRow]:
+    """The containers that a host port leads to now, or will after their restart, on any address and for any protocol;
+    not the one with the id `but`."""
+    return [
+        row
+        for row in listing(db)
+        if row.id != but and row.state in HOLDING and any(port.host == host for port in row.ports)
+    ]
 
 
 def _container(db: Database, row: Row) -> ContainerRow:

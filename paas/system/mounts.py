@@ -80,7 +80,7 @@ def make_shared(target: Path) -> None:
 
 
 def idmapped(source: Path, target: Path, userns: int, *, read_only: bool = False) -> None:
-    """Mount the directory `source` on `target` with its owners mapped through the user namespace `userns` (an fd)."""
+    """Mount a directory or file on another with its owners mapped through the user namespace `userns` (an fd)."""
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC
     tree = _check(_libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(source), flags), f"open_tree {source}")
     try:

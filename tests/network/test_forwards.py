@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
 
 from paas.network.rules import Forward
@@ -53,3 +55,20 @@ def test_taken_away(world: World) -> None:
     world.network.set_forwards([])
     with pytest.raises(ConnectionRefusedError):
         world.remote.connect(HOST, 5432)
+
+
+def test_on_one_address_of_the_host(world: World) -> None:
+    world.containers[1].serve("private", 5000)
+    world.network.set_forwards(
+        [
+            Forward("tcp", 5600, world.address(0), 5000, IPv4Address("127.0.0.1")),
+            Forward("tcp", 5601, world.address(0), 5000, IPv4Address(HOST)),
+            Forward("tcp", 5601, world.address(1), 5000, IPv4Address("127.0.0.1")),
+        ]
+    )
+    assert world.host.ask("127.0.0.1", 5600)[0] == "db"
+    for asker in (world.host, world.remote, world.containers[1]):
+        with pytest.raises(ConnectionRefusedError):
+            asker.connect(HOST, 5600)
+        assert asker.ask(HOST, 5601)[0] == "db"
+    assert world.host.ask("127.0.0.1", 5601)[0] == "private"

@@ -55,9 +55,10 @@ def test_forwards_are_replaced_in_one_element_list() -> None:
     forwards = [Forward("tcp", 5432, *A), Forward("udp", 53, *B)]
     assert rules.set_forwards(FRAME, forwards).splitlines() == [
         "flush map inet t forwards",
+        "flush map inet t forwards_on",
         "add element inet t forwards { tcp . 5432 : 10.86.0.1 . 5000, udp . 53 : 10.86.0.2 . 5000 }",
     ]
-    assert rules.set_forwards(FRAME, []) == "flush map inet t forwards"
+    assert rules.set_forwards(FRAME, []).splitlines() == ["flush map inet t forwards", "flush map inet t forwards_on"]
 
 
 def test_proxy_ports_are_replaced() -> None:
