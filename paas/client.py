@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _SERVICES = ("serve", "ssh", "teardown")
-_READ_FILES = {"build", "run", "exec", "cp", "save", "load", "import", "import:dokku", "config:import"}
+_READ_FILES = {"build", "run", "exec", "cp", "export", "save", "load", "import", "import:dokku", "config:import"}
 """Commands that read files where they were typed, or variables."""
 _SETTINGS = "/etc/paas/settings.yml"
 

@@ -24,6 +24,11 @@ def shown(value: str, limit: int = 60) -> str:
     return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text) + "'"
 
 
+def printable(text: str) -> str:
+    """What others have written, with nothing in it that could steer a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 class AppName(str):
     """An app's name: 1 to 63 characters of a-z, 0-9, '-' and '.', the first a letter or digit."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import Argument, Flag
+from paas.commands.typed import output_file
 from paas.containers import lookup
 from paas.containers.copying import Place, copy, extract, pack
 from paas.errors import InvalidInput, UsageError
@@ -49,6 +50,22 @@ def commit(
     made = ctx.platform.container_files.commit(found, name, change, message or "", author or "")
     people.record(ctx.platform.db, ctx.who, found.app or "", "container commit", f"{found.name} {name}".strip())
     ctx.out.line(made.id)
+
+
+@command(
+    "export",
+    Flag("--output", "a file, relative to where this is typed", "FILE", short="-o"),
+    Argument("container"),
+    admin=True,
+    page="containers",
+    examples=("export shop-db >shop-db.tar", "export -o shop-db.tar shop-db"),
+)
+def export(ctx: Context, container: str, output: str | None) -> None:
+    """Write all files of a container as a tar; `import` makes an image of it. What is in volumes is not part of it."""
+    found = lookup.find(ctx.platform.db, container)
+    with output_file(ctx, output) as stream:
+        ctx.platform.container_files.export(found, stream)
+    people.record(ctx.platform.db, ctx.who, found.app or "", "container export", found.name)
 
 
 @command(

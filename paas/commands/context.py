@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import termios
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +34,7 @@ from paas.deploy.routing import Routing
 from paas.errors import PaasError, UsageError
 from paas.image.store import ImageStore
 from paas.model import Who
-from paas.output import StreamOutput
+from paas.output import Hangup, StreamOutput
 from paas.paths import Paths
 from paas.proxy.proxy import Proxy
 from paas.registry.archives import ImageFiles
@@ -133,9 +135,12 @@ class Context:
             raise PaasError(f"{name} was not typed; nothing was changed", hint="--force skips the question.")
 
     def read_line(self) -> str:
-        """One line of the caller's input, without its end. Raises UsageError at 4096 bytes."""
+        """One line of the caller's input, without its end. Raises UsageError at 4096 bytes, Hangup without a caller."""
         data = b""
         while not data.endswith(b"\n"):
+            while not select.select([self.stdin], [], [], 0.2)[0]:
+                if self.hung_up.is_set():  # else what the next program there is typed would be ours
+                    raise Hangup
             piece = os.read(self.stdin, 1)
             if not piece:
                 break
@@ -143,6 +148,17 @@ class Context:
             if len(data) > 4096:
                 raise UsageError("The line is too long")
         return data.decode("utf-8", "replace").strip()
+
+    def read_secret(self, prompt: str) -> str:
+        """A line typed at the caller's terminal, which does not show it. Only where `tty` says that there is one."""
+        self.out.raw(prompt.encode())
+        before = termios.tcgetattr(self.stdin)
+        silent = [*before[:3], before[3] & ~termios.ECHO | termios.ECHONL, *before[4:]]
+        termios.tcsetattr(self.stdin, termios.TCSAFLUSH, silent)
+        try:
+            return self.read_line()
+        finally:
+            termios.tcsetattr(self.stdin, termios.TCSANOW, before)
 
     def read_all(self, limit: int) -> str:
         """All of the caller's input. Raises UsageError beyond `limit` bytes."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from paas.build.changing import changed
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, Argument, Flag
 from paas.commands.typed import input_file, output_file
 from paas.image.archive import write_archives
 from paas.image.reference import parse
-from paas.model import Image
+from paas.model import DEFAULT_PATH, Image, ImageConfig
 from paas.output import to_json
 from paas.state import people
 
@@ -67,16 +68,21 @@ def load(ctx: Context, input: str | None, quiet: bool, format: str | None) -> No
 @command(
     "import",
     Flag("--message", "the comment in its history", "TEXT", short="-m"),
+    Flag("--change", "a line of a Dockerfile that changes the config: CMD, ENV ...", "LINE", short="-c", many=True),
     Argument("file"),
     Argument("name", optional=True),
     admin=True,
-    examples=("import root.tar.xz mydebian:12", "import - mydebian:12 <root.tar"),
+    examples=(
+        "import root.tar.xz mydebian:12",
+        "import -c 'CMD [\"bash\"]' - mydebian:12 <root.tar",
+    ),
 )
-def import_root(ctx: Context, file: str, name: str | None, message: str | None) -> None:
+def import_root(ctx: Context, file: str, name: str | None, message: str | None, change: list[str]) -> None:
     """Make an image of one layer from the tar of a root file system; `-` is the input. Prints its id."""
     reference = str(parse(name)) if name else None
+    config = changed(ImageConfig(env={"PATH": DEFAULT_PATH}), change)
     with input_file(ctx, file) as stream:
         comment = message or f"Imported from {file}"
-        image = ctx.platform.image_files.take_root(stream, reference, comment, ctx.hung_up.is_set)
+        image = ctx.platform.image_files.take_root(stream, config, reference, comment, ctx.hung_up.is_set)
     people.record(ctx.platform.db, ctx.who, "", "import", f"{reference or ''} {image.short_id}".strip())
     ctx.out.line(image.id)

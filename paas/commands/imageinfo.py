@@ -10,6 +10,7 @@ from paas.commands.declare import FORMAT, Argument, Flag
 from paas.commands.images import NO_TRUNC
 from paas.image.config import to_oci
 from paas.model import Image
+from paas.names import printable
 from paas.output import ago, decimal_bytes, table, to_json
 from paas.state import releases
 from paas.system.files import tree_size
@@ -41,12 +42,12 @@ def history(ctx: Context, image: str, no_trunc: bool, quiet: bool, format: str |
     now = datetime.now(UTC)
     rows = []
     for entry in entries:
-        step = _printable(" ".join(str(entry["created_by"]).split()))
+        step = printable(" ".join(str(entry["created_by"]).split()))
         if not no_trunc and len(step) > _WIDTH:
             step = step[: _WIDTH - 1] + "…"
         id = str(entry["id"]) if no_trunc else _short(str(entry["id"]))
         size = decimal_bytes(int(str(entry["size"])))
-        rows.append((id, ago(str(entry["created"]), now), step, size, _printable(str(entry["comment"]))))
+        rows.append((id, ago(str(entry["created"]), now), step, size, printable(str(entry["comment"]))))
     for line in table(("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"), rows):
         ctx.out.line(line)
 
@@ -63,11 +64,6 @@ def _history(image: Image) -> list[dict[str, object]]:
     if found:
         found[0]["id"] = image.id
     return found
-
-
-def _printable(text: str) -> str:
-    """Images come from anywhere; nothing in them may steer a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _short(id: str) -> str:

@@ -221,7 +221,7 @@ def delete(ctx: Context, image: Image) -> int:
 @command(
     "images:prune",
     Flag("--all", "also images that have a name, but no release", short="-a"),
-    FORCE,
+    Flag("--force", "do not ask", short="-f"),
     admin=True,
     aliases=("image:prune",),
     examples=("images:prune", "images:prune -a --force"),

@@ -9,13 +9,14 @@ from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import Argument, Flag
 from paas.containers import asking, lookup, model
-from paas.errors import Conflict, InvalidInput, UsageError
+from paas.errors import Conflict, InvalidInput, NoSuchCommand, UsageError
 from paas.state import people
 from paas.state.containers import State
 
 
 @command(
     "exec",
+    Flag("--detach", "let it run behind, without input, output and terminal", short="-d"),
     Flag("--interactive", "pass your input on to it", short="-i"),
     Flag("--tty", "give it a terminal", short="-t"),
     Flag("--user", "a name or id of the image, optionally with a group", "USER[:GROUP]", short="-u"),
@@ -25,12 +26,18 @@ from paas.state.containers import State
     Argument("command", rest=True),
     admin=True,
     page="containers",
-    examples=("exec shop-db ls -l /data", "exec -it shop-db sh", "exec -u 33 -w /srv wiki.web.1 id"),
+    examples=(
+        "exec shop-db ls -l /data",
+        "exec -it shop-db sh",
+        "exec -u 33 -w /srv wiki.web.1 id",
+        "exec -d shop-db sh -c 'sleep 60; touch /tmp/done'",
+    ),
 )
 def exec(
     ctx: Context,
     container: str,
     command: list[str],
+    detach: bool,
     interactive: bool,
     tty: bool,
     user: str | None,
@@ -38,6 +45,7 @@ def exec(
     workdir: str | None,
 ) -> int:
     """Run another command in a running container. The exit status is the command's."""
+    tty, interactive = tty and not detach, interactive and not detach
     found = lookup.find(ctx.platform.db, container)
     if found.row is not None and found.row.state is State.PAUSED:
         raise Conflict(f"Container {found.name} is paused", hint=f"unpause {found.name}")
@@ -47,19 +55,25 @@ def exec(
         raise InvalidInput("The working directory has to be an absolute path", hint="Example: -w /srv")
     variables = {**({"TERM": ctx.term or "xterm"} if tty else {}), **asking.variables(env, ctx.environment)}
     people.record(ctx.platform.db, ctx.who, found.app or "", "container exec", found.name)
-    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    streams = (nothing, nothing, nothing) if detach else (ctx.stdin if interactive else nothing, ctx.stdout, ctx.stderr)
     try:
         session = ctx.platform.runtime.exec(
             found.id,
             command,
             terminal=tty,
-            stdio=(ctx.stdin if interactive else nothing, ctx.stdout, ctx.stderr),
+            stdio=streams,
             env=variables,
             user=user,
             cwd=workdir,
         )
     finally:
         os.close(nothing)
+    if detach:
+        if status := session.wait(timeout=0):
+            raise NoSuchCommand(f"{command[0]} cannot be run in {found.name}, or failed at once (status {status})")
+        session.leave()
+        return 0
     return follow(ctx, session)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+from paas.commands import formats
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, Argument, Flag
-from paas.errors import Denied, UsageError
+from paas.errors import Denied, InvalidInput, UsageError
 from paas.image.reference import DOCKER_HUB, parse
+from paas.names import printable, shown
 from paas.output import to_json
 from paas.registry.credentials import Login
 from paas.registry.registries import registry_name
@@ -68,6 +72,53 @@ def push(ctx: Context, name: str, quiet: bool, format: str | None) -> None:
         ctx.out.line(f"{reference.tag}: digest: {done.digest} size: {done.size}")
 
 
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 100):
+        raise InvalidInput(f"{shown(text)} is not a number from 1 to 100")
+    return int(text)
+
+
+_HEADINGS = {"Name": "NAME", "Description": "DESCRIPTION", "StarCount": "STARS", "IsOfficial": "OFFICIAL"}
+_WIDTH = 45
+"""Characters of a description that are shown, as Docker does it."""
+
+
+@command(
+    "search",
+    Flag("--limit", "this many at most (default 25)", "NUMBER", parse=_limit),
+    Flag("--no-trunc", "whole descriptions"),
+    formats.FORMAT,
+    Argument("term"),
+    admin=True,
+    examples=(
+        "search wiki",
+        "search localhost:5000/wik",
+        "search --limit 5 --format '{{.Name}}' registry.example.com/team",
+    ),
+)
+def search(ctx: Context, term: str, limit: int | None, no_trunc: bool, format: formats.Format | None) -> None:
+    """Look for images: on Docker Hub, or in a registry whose name stands in front.
+
+    A registry without a search of its own is asked for the list of its repositories, which has names alone.
+    """
+    first, slash, rest = term.partition("/")
+    named = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    registry, wanted = (registry_name(first), rest) if named else (registry_name(None), term)
+    hits = ctx.platform.registries.search(registry, wanted, limit or 25, ctx.hung_up.is_set)
+    rows = []
+    for hit in hits:
+        text = printable(" ".join(hit.description.split()))
+        rows.append(
+            {
+                "Name": hit.name,
+                "Description": text if no_trunc or len(text) <= _WIDTH else text[: _WIDTH - 1] + "…",
+                "StarCount": str(hit.stars),
+                "IsOfficial": "[OK]" if hit.official else "",
+            }
+        )
+    formats.show(ctx, format, _HEADINGS, tuple(_HEADINGS), rows, lambda: [asdict(hit) for hit in hits])
+
+
 def _say(ctx: Context, quiet: bool) -> Say:
     return (lambda line: None) if quiet else ctx.out.line
 
@@ -78,12 +129,13 @@ def _say(ctx: Context, quiet: bool) -> Say:
     Flag("--password-stdin", "take the password from the input"),
     Argument("registry", optional=True),
     admin=True,
-    examples=("login -u robot --password-stdin registry.example.com <token",),
+    examples=("login -u robot registry.example.com", "login -u robot --password-stdin registry.example.com <token"),
 )
 def login(ctx: Context, registry: str | None, username: str | None, password_stdin: bool) -> None:
     """Keep a login for a registry (docker.io without one), once the registry has accepted it.
 
-    The password comes from the input, never from the command line, where others could see it.
+    The password is asked for at a terminal (over ssh: ssh -t), which does not show it; else it comes from the input.
+    It is never on the command line, where others could see it.
     """
     name = registry_name(registry)
     if username is None:
@@ -92,14 +144,17 @@ def login(ctx: Context, registry: str | None, username: str | None, password_std
             username = ctx.read_line()
         if not username:
             raise UsageError("Whose login is it?", hint="paas login -u USER --password-stdin REGISTRY <FILE")
-    if not password_stdin:
+    if password_stdin:
+        password = ctx.read_all(_PASSWORD_LIMIT).rstrip("\r\n")
+    elif ctx.tty:
+        password = ctx.read_secret("Password: ")
+    else:
         raise UsageError(
-            "The password has to come from the input: a terminal would show it",
-            hint=f"paas login -u {username} --password-stdin {name} <FILE",
+            "There is no terminal to ask for the password",
+            hint=f"Over ssh: ssh -t ...; in a script: paas login -u {username} --password-stdin {name} <FILE",
         )
-    password = ctx.read_all(_PASSWORD_LIMIT).rstrip("\r\n")
     if not password:
-        raise UsageError("The input has no password")
+        raise UsageError("No password was given")
     ctx.platform.registries.log_in(name, Login(username, password), ctx.hung_up.is_set)
     people.record(ctx.platform.db, ctx.who, "", "login", f"{username} {name}")
     ctx.out.line("Login Succeeded")

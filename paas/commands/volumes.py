@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORCE, Argument, Flag
+from paas.commands.declare import Argument, Flag
 from paas.commands.filters import filter_flag, is_yes, passed
 from paas.commands.formats import FORMAT, Format, Row, parse_format, show
 from paas.containers.volumes import Volume, VolumeName
@@ -112,7 +112,7 @@ def remove(ctx: Context, volume: list[str]) -> int:
 @command(
     "volume:prune",
     Flag("--all", "also those that have a name", short="-a"),
-    FORCE,
+    Flag("--force", "do not ask", short="-f"),
     admin=True,
     examples=("volume:prune --force", "volume:prune -a --force"),
 )

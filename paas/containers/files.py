@@ -9,17 +9,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
-from paas.build.dockerfile import instructions as ins
-from paas.build.dockerfile.parser import parse as parse_dockerfile
-from paas.build.stage import DEFAULT_SHELL, Stage
-from paas.build.steps.metadata import apply
+from paas.build.changing import changed
 from paas.containers import making, model
 from paas.containers.changes import changes
+from paas.containers.copying import Place, pack
 from paas.containers.life import Life
 from paas.containers.lookup import Found
 from paas.containers.parts import Parts
-from paas.errors import Conflict, InvalidInput
+from paas.errors import Conflict
 from paas.image.tarring import write_tar
 from paas.model import HistoryEntry, Image, ImageConfig
 from paas.paths import Paths
@@ -29,18 +28,6 @@ from paas.state import apps, releases
 from paas.state.containers import State
 from paas.state.database import now
 from paas.system import run as system
-
-_CHANGES = (
-    ins.Cmd,
-    ins.Entrypoint,
-    ins.Env,
-    ins.Expose,
-    ins.Label,
-    ins.Onbuild,
-    ins.User,
-    ins.Volume,
-    ins.Workdir,
-)
 
 
 class Files:
@@ -89,6 +76,27 @@ class Files:
             finally:
                 os.close(opened)
 
+    def export(self, found: Found, stream: IO[bytes]) -> None:
+        """Write all files of a container as a tar, without what is in its volumes and mounts."""
+        runtime = self._parts.runtime
+        pid = runtime.pid(found.id)
+        with ExitStack() as undo:
+            base = 0
+            if pid is not None:
+                base, top = self._owner_base(found), runtime.root(found.id)
+            else:
+                numbers = [int(number) for number in runtime.spec(found.id)["layers"]]
+                undo.enter_context(self._life.hold(found.id, "an export"))
+                mounted = mounted_plain(
+                    self._scratch(), self._paths.layers, numbers, runtime.data(found.id), volatile=False
+                )
+                top = undo.enter_context(mounted)
+            root = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            undo.callback(os.close, root)
+            if runtime.pid(found.id) != pid:
+                raise Conflict(f"Container {found.name} has just started or ended", hint="Try again.")
+            pack(Place(root, "/", base), stream)
+
     def commit(self, found: Found, reference: str, lines: Sequence[str], message: str, author: str) -> Image:
         """An image of a container as it is now. `lines` are instructions of a Dockerfile that change the config.
 
@@ -96,7 +104,7 @@ class Files:
         """
         parts, store = self._parts, self._parts.images
         base = store.image(self._image_of(found))
-        config = _changed(self._config(found, base), lines)
+        config = changed(self._config(found, base), lines)
         if author:
             config = replace(config, author=author)
         created = now()
@@ -169,22 +177,3 @@ class Files:
 
     def _scratch(self) -> Path:
         return self._paths.run / "build" / secrets.token_hex(6)
-
-
-def _changed(config: ImageConfig, lines: Sequence[str]) -> ImageConfig:
-    """The config after these instructions."""
-    if not lines:
-        return config
-    dockerfile = parse_dockerfile("\n".join(["FROM scratch", *lines]).encode(), "--change")
-    if len(dockerfile.stages) != 1:
-        raise InvalidInput("--change takes no FROM")
-    stage = Stage(dockerfile, "", config=config, shell=config.shell or DEFAULT_SHELL, cmd_is_own=True)
-    for instruction in dockerfile.stages[0].instructions:
-        if not isinstance(instruction, _CHANGES):
-            known = ", ".join(kind.__name__.upper() for kind in _CHANGES)
-            raise stage.error(instruction.span, "this cannot be changed by a commit", f"Known: {known}")
-        if isinstance(instruction, ins.Workdir):
-            stage.set(workdir=stage.absolute(stage.expand(instruction.value, instruction.span)).rstrip("/") or "/")
-        else:
-            apply(instruction, stage)
-    return stage.config

@@ -27,8 +27,8 @@ _TRIES = 200
 
 
 def parse(text: str) -> list[PortMap]:
-    """`8080:80`, `53:53/udp`, `127.0.0.1:8080:80`, `8000-8002:80-82`; `80` and `127.0.0.1::80`, whose host port is 0: to
-    be found. Raises InvalidInput."""
+    """`8080:80`, `53:53/udp`, `127.0.0.1:8080:80`, `8000-8002:80-82`; `80` and `127.0.0.1::80`, whose host port (0) is
+    still to be found. Raises InvalidInput."""
     ports, _, protocol = text.partition("/")
     before, _, container = ports.rpartition(":")
     address, colon, host = before.rpartition(":")

@@ -21,7 +21,7 @@ from paas.image.lease import Lease
 from paas.image.reference import parse as parse_reference
 from paas.image.store import ImageStore
 from paas.image.unpack import Limits, compression, decompressed, peek, unpack
-from paas.model import DEFAULT_PATH, HistoryEntry, Image, ImageConfig
+from paas.model import HistoryEntry, Image, ImageConfig
 from paas.names import shown
 from paas.registry.client import digest_of
 from paas.registry.manifests import MANIFEST_LIMIT, Descriptor, Manifest, parse
@@ -65,7 +65,9 @@ class ImageFiles:
                     self._store.tag(name, image.id)
         return done
 
-    def take_root(self, stream: IO[bytes], name: str | None, comment: str, cancelled: Callable[[], bool]) -> Image:
+    def take_root(
+        self, stream: IO[bytes], config: ImageConfig, name: str | None, comment: str, cancelled: Callable[[], bool]
+    ) -> Image:
         """An image of one layer: a root file system's tar, in any compression. Raises as `load`."""
         try:
             head, whole = peek(stream)
@@ -76,7 +78,6 @@ class ImageFiles:
             layer = apply_layer(self._store, plain, lease, limits=Limits(size=self._limit), cancelled=cancelled)
             self._store.settle()
             created = now()
-            config = ImageConfig(env={"PATH": DEFAULT_PATH})
             history = [HistoryEntry(created, "", comment=comment)]
             image = self._store.add_image(config, [layer], history, created, lease=lease)
             if name is not None:

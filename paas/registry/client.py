@@ -134,6 +134,10 @@ class Repository:
         """The status of the registry's answer to who we are. Raises Denied, Unreachable."""
         return self._send("GET", f"{self._base}/", {}, None, _SMALL, None).status
 
+    def get(self, url: str, *, limit: int) -> Answer:
+        """What lies at an address of the registry, with who we are. Raises Denied, Unreachable."""
+        return self._send("GET", url, {}, None, limit, None)
+
     # -- both -----------------------------------------------------------------------------------------------------
 
     def failure(self, status: int, headers: Mapping[str, str], what: str) -> PaasError:

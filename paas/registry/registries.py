@@ -16,6 +16,7 @@ from paas.registry.credentials import Credentials, Login
 from paas.registry.endpoints import Endpoints
 from paas.registry.pull import Pulled, Puller
 from paas.registry.push import Pushed, Pusher
+from paas.registry.search import Hit, search
 from paas.registry.transport import Say, Transport
 from paas.settings import Settings
 
@@ -65,6 +66,11 @@ class Registries:
     def is_known(self, registry: str) -> bool:
         """Whether an administrator has named it, by a login or in the settings."""
         return self._endpoints.is_named(registry) or self.credentials.get(registry) is not None
+
+    def search(self, registry: str, term: str, limit: int, cancelled: Cancelled) -> list[Hit]:
+        """Images of a registry for a term. Raises Conflict where there is no search; else as `pull`."""
+        with Transport(cancelled) as transport:
+            return search(self._endpoints, self.credentials, registry, term, limit, transport)
 
     def log_in(self, registry: str, login: Login, cancelled: Cancelled) -> None:
         """Keep a login that the registry accepts. Raises Denied, Unreachable, Cancelled."""

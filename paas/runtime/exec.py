@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import termios
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,15 @@ class ExecSession:
         except system.TimeoutExpired:
             return None
         return 128 - status if status < 0 else status
+
+    def leave(self) -> None:
+        """Let the process go on by itself; it has to have no terminal."""
+
+        def reap() -> None:
+            self._process.wait()
+            self._pid_file.unlink(missing_ok=True)
+
+        threading.Thread(target=reap, name="exec", daemon=True).start()
 
     def __enter__(self) -> ExecSession:
         return self

@@ -216,6 +216,10 @@ class Runtime:
         """What a container has changed: `upper` and `work` of an overlay upon its layers, owners as on disk."""
         return self._home(id) / "data"
 
+    def root(self, id: str) -> Path:
+        """The mounted root of a container that runs, without what is mounted in it; owners are the host's."""
+        return self._bundle(id).root
+
     def stubs(self, id: str) -> list[str]:
         """Paths that were made, by us or by crun, only to be mounted over."""
         try:

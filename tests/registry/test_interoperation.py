@@ -17,6 +17,7 @@ import zstandard
 
 from paas.errors import InvalidInput
 from paas.image.archive import write_archives, write_layout
+from paas.model import ImageConfig
 from paas.registry.archives import ImageFiles
 from paas.system.run import run
 from tests.harness.registry import Registry
@@ -189,7 +190,7 @@ def test_history_that_does_not_fit_is_left_out(there: Side) -> None:
 
 def test_a_root_file_system_in_any_compression(there: Side) -> None:
     for tar in (BASE, gzip.compress(BASE), zstandard.ZstdCompressor().compress(BASE)):
-        image = files_of(there).take_root(io.BytesIO(tar), "root:1", "a comment", lambda: False)
+        image = files_of(there).take_root(io.BytesIO(tar), ImageConfig(), "root:1", "a comment", lambda: False)
         assert there.files(image) == {"etc/motd": b"hello\n"}
         assert image.history[0].comment == "a comment"
 
