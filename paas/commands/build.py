@@ -21,6 +21,7 @@ from paas.errors import InvalidInput, UsageError
 from paas.image import reference
 from paas.image.unpack import Limits, compression, decompressed, looks_like_tar, peek, unpack
 from paas.names import shown
+from paas.output import Discard
 from paas.source.directory import DirectoryTree
 from paas.source.entry import Tree
 from paas.state import people
@@ -44,6 +45,7 @@ _SECRET_LIMIT = 500 << 10
     Flag("--no-cache", "carry every step out anew"),
     Flag("--pull", "take a newer base image where its registry has one"),
     Flag("--progress", "plain, tty or json (default: tty on a terminal)", "STYLE"),
+    Flag("--quiet", "say nothing but the image's id; builds:output shows the rest", short="-q"),
     Argument("path"),
     admin=True,
     examples=(
@@ -52,7 +54,9 @@ _SECRET_LIMIT = 500 << 10
         "build -t wiki - <context.tar.gz",
     ),
 )
-def build(ctx: Context, path: str, tag: list[str], progress: str | None, pull: bool, **flags: object) -> None:
+def build(
+    ctx: Context, path: str, tag: list[str], progress: str | None, pull: bool, quiet: bool, **flags: object
+) -> None:
     """Build an image from a directory on the host; `-` takes an archive, or a Dockerfile alone, from the input.
 
     Over ssh there is only `-`: tar -c . | ssh paas@host build -t wiki -
@@ -75,13 +79,15 @@ def build(ctx: Context, path: str, tag: list[str], progress: str | None, pull: b
     file = cast(str | None, flags["file"])
     builds = ctx.platform.builds
     with _context(ctx, path, file, options) as (tree, complete):
-        request = ctx.request()
+        request = replace(ctx.request(), out=Discard()) if quiet else ctx.request()
         with builds.record(None, names[0] if names else path, path, request) as running:
             image = builds.image(running, tree, complete, style=style, noun="the build context")
             for name in names:
                 ctx.platform.images.tag(name, image.id)
     people.record(ctx.platform.db, ctx.who, "", "build", f"{' '.join(names)} {image.short_id}".strip())
-    if style != "json":
+    if quiet:
+        ctx.out.line(image.id)
+    elif style != "json":
         for name in names:
             ctx.out.line(f"Tagged {name}")
 

@@ -17,6 +17,7 @@ from paas.paths import PROJECT
 from paas.system.run import Completed, Process
 from tests.build.conftest import write
 from tests.conftest import MachineMaker
+from tests.containers.test_terminals import terminal
 from tests.harness.apps import busybox_root, httpd
 from tests.harness.registry import PASSWORD, USER, config_of
 from tests.harness.waiting import wait_until
@@ -349,3 +350,44 @@ def noise_tar(megabytes: int) -> bytes:
         info.size = megabytes << 20
         tar.addfile(info, io.BytesIO(os.urandom(info.size)))
     return out.getvalue()
+
+
+@pytest.mark.parametrize("door", ["host", "ssh"])
+def test_a_password_typed_at_a_terminal_is_not_shown(at: Machine, door: str) -> None:
+    registry = start_registry(at, 5001, login=True)
+    keeper, host = at.client("login-keeper", admin=True), "127.0.0.1:5001"
+    try:
+        with terminal(at, keeper, door, "login", host) as it:
+            it.until(b"Username: ")
+            it.type(USER.encode() + b"\r")
+            it.until(b"Password: ")
+            it.type(PASSWORD.encode() + b"\r")
+            shown = it.until(b"Login Succeeded")
+            assert it.process.wait(10) == 0
+        assert USER.encode() in shown and PASSWORD.encode() not in shown
+        with terminal(at, keeper, door, "login", "-u", USER, host) as it:
+            it.until(b"Password: ")
+            it.type(b"\x03")
+            assert it.process.wait(10) == 130
+        assert at.paas("logout", host).status == 0
+        refused = keeper.ssh("login", "-u", USER, host, check=False)
+        assert refused.status == 2 and "--password-stdin" in refused.error
+    finally:
+        registry.kill()
+        registry.wait()
+
+
+def test_search(at: Machine) -> None:
+    name = f"{HOST}/team/findable"
+    at.paas("tag", "tiny:reg", f"{name}:1")
+    at.paas("push", "-q", f"{name}:1")
+    header, *lines = at.paas("search", f"{HOST}/indab").text.splitlines()
+    assert header.split() == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"] and [line.split()[0] for line in lines] == [
+        name
+    ]
+    assert at.paas("search", "--limit", "1", "--format", "{{.Name}}", f"{HOST}/team/find").text == f"{name}\n"
+    assert json.loads(at.paas("search", "--format", "json", f"{HOST}/nothing-like-it").text) == []
+    assert at.paas("search", "--limit", "0", f"{HOST}/x", check=False).status == 1
+    nobody = at.paas("search", "127.0.0.1:5999/x", check=False)
+    assert nobody.status == 1 and "Does a registry listen there?" in nobody.error
+    at.paas("rmi", f"{name}:1")

@@ -88,9 +88,7 @@ def test_nonsense(here: Side, data: bytes) -> None:
             assert "damaged" in error.message
 
 
-def test_with_a_login(
-    here: Side, secure_registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_a_login(here: Side, secure_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(secure_registry.ca))
     with pytest.raises(Denied):
         search(here, secure_registry.host, "x")
