@@ -72,6 +72,11 @@ say "9. A registry of your own, in a container too. Only this host reaches it; i
 paas build --quiet -t tutorial-registry - <<'DOCKERFILE'
 FROM debian:bookworm
 RUN apt-get update && apt-get install -y --no-install-recommends docker-registry && rm -rf /var/lib/apt/lists/*
+COPY <<CONFIG /etc/docker/registry/config.yml
+version: 0.1
+storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}
+http: {addr: ':5000'}
+CONFIG
 VOLUME /var/lib/docker-registry
 EXPOSE 5000
 CMD ["docker-registry", "serve", "/etc/docker/registry/config.yml"]

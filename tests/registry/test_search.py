@@ -73,9 +73,11 @@ def test_pages_of_a_catalog(here: Side) -> None:
 
 @pytest.mark.parametrize("status", [404, 405])
 def test_neither(here: Side, status: int) -> None:
-    with Proxy(0, lambda method, path, headers: (200 if path == "/v2/" else status, {}, b"")) as proxy:
-        with pytest.raises(Conflict, match="offers no search") as error:
-            search(here, proxy.host, "shop")
+    def answer(method: str, path: str, headers: dict[str, str]) -> Answer:
+        return 200 if path == "/v2/" else status, {}, b""
+
+    with Proxy(0, answer) as proxy, pytest.raises(Conflict, match="offers no search") as error:
+        search(here, proxy.host, "shop")
     assert f"paas pull {proxy.host}/NAME" in str(error.value.hint)
 
 
