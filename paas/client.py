@@ -88,7 +88,8 @@ def _asked_variables(argv: Sequence[str]) -> dict[str, str]:
     names = []
     words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for flag, value in zip(words, words[1:], strict=False):  # noqa: RUF007  itertools takes time to import
-        if flag in ("--build-arg", "-e", "--env"):
+        together = flag.startswith("-") and not flag.startswith("--") and flag.endswith("e")  # -ite KEY
+        if together or flag in ("--build-arg", "--env"):
             names.append(value)
         elif flag == "--secret":
             names += [part.partition("=")[2] for part in value.split(",") if part.startswith(("env=", "id="))]

@@ -70,7 +70,9 @@ def exec(
     finally:
         os.close(nothing)
     if detach:
-        if status := session.wait(timeout=0):
+        status = session.wait(timeout=0)
+        session.leave()
+        if status:
             raise NoSuchCommand(f"{command[0]} cannot be run in {found.name}, or failed at once (status {status})")
         session.leave()
         return 0

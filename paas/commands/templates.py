@@ -1,69 +1,21 @@
-"""`--format` as Docker has it: Go templates (text/template), as far as asking for fields takes them.
-
-Fields (`.State.Status`), the functions below, `|`, parentheses, `if` and `range`. There are no variables and no other
-functions, so a template ends after as many steps as it has words for each value that it is given.
-"""
+"""`--format` as Docker has it: what a template shows of a value."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paas.errors import InvalidInput
-from paas.names import shown
+from paas.commands import template_syntax
+from paas.commands.template_syntax import Block, Call, Field, Literal, Node, wrong
 
-_LONGEST = 4096
-_DEEPEST = 16
-_ACTION = re.compile(r"\{\{(-\s)?(.*?)(\s-)?\}\}", re.DOTALL)
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<text>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?P<number>-?\d{1,9}\b)|(?P<field>(?:\.[A-Za-z_]\w*)+|\.)"""
-    r"""|(?P<word>[A-Za-z_]\w*)|(?P<sign>[|()]))""",
-    re.ASCII,
-)
-_FUNCTIONS = ("index", "join", "json", "len", "lower", "split", "title", "upper")
 _EMPTY = (None, False, "", 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
-    """The names of a path: none for the value itself. `of` is what it begins at, None for the value at hand."""
-
-    names: tuple[str, ...]
-    of: _Node | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A function's name, or a field that takes words; and what it is given."""
-
-    function: str | _Field
-    given: tuple[_Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """`range` or `if`."""
-
-    kind: str
-    over: _Node
-    body: tuple[_Node, ...]
-    otherwise: tuple[_Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Literal:
-    value: str | int
-
-
-_Node = _Field | _Call | _Block | _Literal
-
-
-@dataclass(frozen=True, slots=True)
 class Template:
-    nodes: tuple[_Node, ...]
+    nodes: tuple[Node, ...]
 
     def render(self, value: object) -> str:
         """Raises InvalidInput for a field that is not there."""
@@ -73,141 +25,31 @@ class Template:
         """The same line with the heading of each field in its place."""
         parts = []
         for node in self.nodes:
-            while isinstance(node, _Call):
-                fields = [given for given in (node.function, *node.given) if isinstance(given, _Field | _Call)]
-                node = fields[0] if fields else _Literal("")
-            if isinstance(node, _Field) and node.names:
+            while isinstance(node, Call):
+                fields = [given for given in (node.function, *node.given) if isinstance(given, Field | Call)]
+                node = fields[0] if fields else Literal("")
+            if isinstance(node, Field) and node.names:
                 parts.append(names.get(node.names[0], node.names[0].upper()))
-            elif isinstance(node, _Literal):
+            elif isinstance(node, Literal):
                 parts.append(str(node.value))
         return "".join(parts)
 
 
 def parse(text: str) -> Template:
     """Raises InvalidInput for what is no template, or is beyond what is known here."""
-    if len(text) > _LONGEST:
-        raise InvalidInput(f"The format is longer than {_LONGEST} characters")
-    text = text.replace("\\t", "\t").replace("\\n", "\n")
-    pieces: list[_Literal | str] = []
-    at, trimmed = 0, False
-    for found in _ACTION.finditer(text):
-        before = text[at : found.start()]
-        before = before.lstrip() if trimmed else before
-        pieces.append(_Literal(before.rstrip() if found[1] else before))
-        pieces.append(found[2].strip())
-        at, trimmed = found.end(), bool(found[3])
-    rest = text[at:].lstrip() if trimmed else text[at:]
-    if "{{" in rest:
-        raise _wrong("{{ has no }}")
-    pieces.append(_Literal(rest))
-    nodes, end = _nodes(iter(pieces), ())
-    assert not end
-    return Template(tuple(nodes))
+    return Template(template_syntax.parse(text))
 
 
-def _nodes(pieces: Iterable[_Literal | str], ends: Sequence[str], depth: int = 0) -> tuple[list[_Node], str]:
-    """Those up to one of the words in `ends`, and that word."""
-    found: list[_Node] = []
-    if depth > _DEEPEST:
-        raise _wrong("it is nested too deeply")
-    for piece in pieces:
-        if isinstance(piece, _Literal):
-            found += [piece] if piece.value else []
-            continue
-        word, _, rest = piece.partition(" ")
-        if word in ("range", "if"):
-            body, end = _nodes(pieces, ("end", "else"), depth + 1)
-            otherwise = _nodes(pieces, ("end",), depth + 1)[0] if end == "else" else []
-            found.append(_Block(word, _expression(rest), tuple(body), tuple(otherwise)))
-        elif piece in ends:
-            return found, piece
-        elif word in ("end", "else", "with", "define", "template", "block"):
-            raise _wrong(f"{{{{{shown(piece)}}}}} cannot stand here")
-        else:
-            found.append(_expression(piece))
-    if ends:
-        raise _wrong("{{end}} is missing")
-    return found, ""
-
-
-def _expression(text: str) -> _Node:
-    tokens: list[tuple[str, str]] = []
-    at = 0
-    while text[at:].strip():
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise _wrong(f"{shown(text)} is not understood")
-        assert match.lastgroup is not None
-        tokens.append((match.lastgroup, match[match.lastgroup]))
-        at = match.end()
-    node = _pipeline(tokens, 0)
-    if tokens:
-        raise _wrong(f"{shown(text)} is not understood")
-    return node
-
-
-def _pipeline(tokens: list[tuple[str, str]], depth: int) -> _Node:
-    if depth > _DEEPEST:
-        raise _wrong("it is nested too deeply")
-    node: _Node | None = None
-    while True:
-        given: list[_Node] = []
-        function = ""
-        if tokens and tokens[0][0] == "word":
-            function = tokens.pop(0)[1]
-            if function not in _FUNCTIONS:
-                raise _wrong(f"{shown(function)} is no function", f"Known: {', '.join(_FUNCTIONS)}")
-        while tokens and tokens[0][1] not in ("|", ")"):
-            given.append(_operand(tokens, depth))
-        if node is not None:
-            given.append(node)
-        if function:
-            node = _Call(function, tuple(given))
-        elif len(given) > 1 and isinstance(given[0], _Field):
-            node = _Call(given[0], tuple(given[1:]))
-        elif len(given) == 1 and node is None:
-            node = given[0]
-        else:
-            raise _wrong("a field or a function is missing", "Example: {{.ID}} {{json .Labels}}")
-        if not tokens or tokens[0][1] != "|":
-            return node
-        tokens.pop(0)
-
-
-def _operand(tokens: list[tuple[str, str]], depth: int) -> _Node:
-    kind, word = tokens.pop(0)
-    if kind == "text":
-        try:
-            return _Literal(word[1:-1] if word[0] == "`" else str(json.loads(word)))
-        except ValueError:
-            raise _wrong(f"{shown(word)} is not understood") from None
-    if kind == "number":
-        return _Literal(int(word))
-    if kind == "field":
-        return _Field(tuple(name for name in word.split(".") if name))
-    if word != "(":
-        raise _wrong(f"{shown(word)} cannot stand here")
-    inner = _pipeline(tokens, depth + 1)
-    if not tokens or tokens.pop(0)[1] != ")":
-        raise _wrong("( has no )")
-    if tokens and tokens[0][0] == "field" and tokens[0][1] != ".":
-        return _Field(tuple(tokens.pop(0)[1][1:].split(".")), inner)
-    return inner
-
-
-# -- values -------------------------------------------------------------------------------------------------------
-
-
-def _rendered(nodes: Iterable[_Node], value: object) -> str:
+def _rendered(nodes: Iterable[Node], value: object) -> str:
     parts = []
     for node in nodes:
-        if not isinstance(node, _Block):
+        if not isinstance(node, Block):
             parts.append(_text(_value(node, value)))
             continue
         over = _value(node.over, value)
         if node.kind == "range":
             if not isinstance(over, Mapping | list | tuple):
-                raise _wrong("range needs a list")
+                raise wrong("range needs a list")
             elements = list(over.values() if isinstance(over, Mapping) else over)
             parts += [_rendered(node.body, element) for element in elements]
             parts += [] if elements else [_rendered(node.otherwise, value)]
@@ -217,18 +59,18 @@ def _rendered(nodes: Iterable[_Node], value: object) -> str:
     return "".join(parts)
 
 
-def _value(node: _Node, value: object) -> Any:
+def _value(node: Node, value: object) -> Any:
     match node:
-        case _Literal():
+        case Literal():
             return node.value
-        case _Field():
+        case Field():
             return _field(node, value if node.of is None else _value(node.of, value))
-        case _Call(function=_Field() as method):
+        case Call(function=Field() as method):
             found, given = _value(method, value), [_value(each, value) for each in node.given]
             if not callable(found):
-                raise _wrong(f".{'.'.join(method.names)} takes no words")
+                raise wrong(f".{'.'.join(method.names)} takes no words")
             return _called(found, method.names[-1], given)
-        case _Call():
+        case Call():
             return _called(_KNOWN[str(node.function)], str(node.function), [_value(each, value) for each in node.given])
     raise AssertionError(node)
 
@@ -237,15 +79,15 @@ def _called(function: Callable[..., Any], name: str, given: Sequence[Any]) -> An
     try:
         return function(*given)
     except (TypeError, ValueError, AttributeError, LookupError):
-        raise _wrong(f"{name} cannot be used on what it is given") from None
+        raise wrong(f"{name} cannot be used on what it is given") from None
 
 
-def _field(node: _Field, value: object) -> Any:
+def _field(node: Field, value: object) -> Any:
     found = value
     for name in node.names:
         if not isinstance(found, Mapping) or name not in found:
             known = ", ".join(f".{key}" for key in found) if isinstance(found, Mapping) else ""
-            raise _wrong(f"there is no field .{'.'.join(node.names)}", f"Known: {known}" if known else "")
+            raise wrong(f"there is no field .{'.'.join(node.names)}", f"Known: {known}" if known else "")
         found = found[name]
     return found
 
@@ -290,7 +132,3 @@ _KNOWN: Mapping[str, Callable[..., Any]] = {
     "title": lambda text: str.title(text),
     "upper": lambda text: str.upper(text),
 }
-
-
-def _wrong(why: str, hint: str = "") -> InvalidInput:
-    return InvalidInput(f"The format cannot be used: {why}", hint=hint or "Example: '{{.ID}} {{json .}}'")

@@ -88,7 +88,7 @@ class Containers:
             case State.REMOVING:
                 self.life.delete(row.id)
             case State.STARTING if not row.started:
-                self.life.delete(row.id)
+                self.life.delete(row.id, volumes=True)
             case State.STARTING:
                 self.life.clear(row.id)
                 self._set_waiting(row, restart.wanted(row.exit_code, row.restarts, stopped=row.stopped))
