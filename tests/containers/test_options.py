@@ -139,6 +139,6 @@ def test_values() -> None:
     assert str(asking.restart("on-failure:3")) == "on-failure:3"
     assert asking.capabilities([], []) is None
     assert [str(port) for port in exposed(["80:8080", "53:5/udp"])] == ["tcp:80:8080", "udp:53:5"]
-    for texts in (["80"], ["1.2.3.4:80:80"], ["80:80", "80:81"], ["70000:1"], ["80:80/sctp"]):
+    for texts in ([":80"], ["1.2.3.4:80:80"], ["80:80", "80:81"], ["70000:1"], ["80:80/sctp"]):
         with pytest.raises(PaasError):
             exposed(texts)

@@ -24,6 +24,7 @@ def shop(machine: Machine, paas: Paas) -> Iterator[Paas]:
         paas("build", "-t", "shop:1", str(place))
         write(place, {"Dockerfile": "FROM tiny:1\nVOLUME /empty /data\nCMD sleep 600\n"})
         paas("build", "-t", "shop:2", str(place))
+    paas("volume", "prune", "-a", "-f")
     yield paas
     paas("rm", "-f", *paas("ps", "-aq").text.split(), check=False)
     paas("volume", "prune", "-a", "-f")
@@ -69,6 +70,16 @@ def test_a_named_volume_is_filled_once_while_it_is_empty(shop: Paas) -> None:
     shown = json.loads(shop("volume", "inspect", "pages").text)[0]
     assert shown["Name"] == "pages" and shown["Mountpoint"].endswith("/storage/pages") and shown["UsedBy"] == []
     assert shop("volume", "rm", "pages").text == "pages\n" and volumes(shop) == []
+
+
+def test_one_of_an_app_is_in_use(shop: Paas) -> None:
+    shop("apps:create", "keeper")
+    shop("storage:mount", "keeper", "of-an-app:/data")
+    refused = shop("volume", "rm", "of-an-app", check=False)
+    assert refused.status == 1 and "in use by app keeper" in refused.error
+    assert "of-an-app" not in shop("volume", "prune", "-a", "-f").text
+    shop("apps:destroy", "keeper", "--force")
+    assert shop("volume", "rm", "of-an-app").text == "of-an-app\n"
 
 
 def test_what_cannot_be(shop: Paas, keeper: Client, stranger: Client) -> None:
