@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from paas.commands.catalog import command
 from paas.commands.context import Context
@@ -58,7 +59,8 @@ def ps(
     """
     every = all or any(key in ("status", "exited") for key, _ in filter)
     found = [each for each in lookup.every(ctx.platform.db) if every or each.row is None or each.row.state in HOLDING]
-    described = passed([(each, _described(ctx, each)) for each in found], filter, _tests(ctx))
+    labels_of = cache(lambda image: ctx.platform.images.image(image).config.labels)
+    described = passed([(each, _described(ctx, each, labels_of)) for each in found], filter, _tests(ctx))
     if quiet and format is None:
         for each, _ in described:
             ctx.out.line(each.id if no_trunc else each.id[:12])
@@ -138,7 +140,7 @@ def _tests(ctx: Context) -> Mapping[str, Callable[[_Both, str], bool]]:
     }
 
 
-def _described(ctx: Context, each: Found) -> _Described:
+def _described(ctx: Context, each: Found, labels_of: Callable[[str], Mapping[str, str]]) -> _Described:
     """What is shown, and what filters need to know."""
     try:
         words = list(ctx.platform.runtime.spec(each.id).get("args") or ())
@@ -157,7 +159,7 @@ def _described(ctx: Context, each: Found) -> _Described:
             "health": row.health,
             "ports": describe.ports(row.ports) if row.state in ALIVE else "",
             "app": None,
-            "labels": {**ctx.platform.images.image(row.image).config.labels, **options.labels},
+            "labels": {**labels_of(row.image), **options.labels},
             "mounts": options.mounts,
             "network": options.network,
             "exit_code": row.exit_code,

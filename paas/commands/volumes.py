@@ -47,7 +47,6 @@ def _inspected(volume: Volume) -> dict[str, object]:
         "Driver": "local",
         "Mountpoint": str(volume.path),
         "Scope": "local",
-        "CreatedAt": volume.created,
         "UsedBy": list(volume.users),
     }
 

@@ -14,7 +14,6 @@ import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from paas.containers import model
@@ -59,7 +58,6 @@ class Volume:
 
     name: str
     path: Path
-    created: str
     users: tuple[str, ...]
 
     @property
@@ -116,8 +114,7 @@ class Volumes:
         return self._volume(path, self._users())
 
     def _volume(self, path: Path, users: Mapping[str, Sequence[str]]) -> Volume:
-        created = datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Volume(path.name, path, created, tuple(users.get(path.name, ())))
+        return Volume(path.name, path, tuple(users.get(path.name, ())))
 
     def _users(self) -> dict[str, list[str]]:
         """By volume. Those of an app's releases are in use: it can be rolled back to each."""
