@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _SERVICES = ("serve", "ssh", "teardown")
-_READ_FILES = {"build", "run", "exec", "cp", "export", "save", "load", "import", "import:dokku", "config:import"}
+_READ_FILES = {
+    "build",
+    "run",
+    "exec",
+    "cp",
+    "export",
+    "save",
+    "load",
+    "import",
+    "import:dokku",
+    "config:import",
+    "ssh-keys:add",
+}
 """Commands that read files where they were typed, or variables."""
 _SETTINGS = "/etc/paas/settings.yml"
 
@@ -38,6 +50,7 @@ def main(argv: Sequence[str]) -> int:
         "rows": rows,
         "columns": columns,
         "term": os.environ.get("TERM", ""),
+        "no_color": bool(os.environ.get("NO_COLOR")),
     }
     descriptors = [0, 1, 2]
     if _READ_FILES.intersection(argv[:4]):  # global flags may stand before the command

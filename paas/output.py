@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import threading
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
+
+_HEADING, _RESULT, _WARNING, _BOLD, _PLAIN = "\x1b[1;36m", "\x1b[1;32m", "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
+_NARROWEST = 8
+"""Cells that a column keeps when a table is too wide."""
 
 
 class Hangup(Exception):
@@ -37,21 +42,28 @@ class Output(Protocol):
 
 
 class StreamOutput:
-    """Output onto two file descriptors. Safe to use from several threads; lines never interleave."""
+    """Output onto two file descriptors. Safe to use from several threads; lines never interleave.
 
-    def __init__(self, stdout: int, stderr: int, *, quiet: bool = False) -> None:
+    `colour` for what of them is a terminal; `columns` is its width, which tables keep within, 0 for no limit.
+    """
+
+    def __init__(
+        self, stdout: int, stderr: int, *, quiet: bool = False, colour: bool = False, columns: int = 0
+    ) -> None:
         self._stdout = stdout
         self._stderr = stderr
         self.quiet = quiet
+        self._columns = columns if os.isatty(stdout) else 0
+        self._coloured = {descriptor for descriptor in (stdout, stderr) if colour and os.isatty(descriptor)}
         self._lock = threading.Lock()
 
     def heading(self, text: str) -> None:
         if not self.quiet:
-            self._write(self._stdout, f"-----> {text}\n")
+            self._write(self._stdout, f"{self._paint(self._stdout, _HEADING, '----->')} {text}\n")
 
     def result(self, text: str) -> None:
         if not self.quiet:
-            self._write(self._stdout, f"=====> {text}\n")
+            self._write(self._stdout, f"{self._paint(self._stdout, _RESULT, '=====>')} {text}\n")
 
     def detail(self, text: str) -> None:
         if not self.quiet:
@@ -61,7 +73,18 @@ class StreamOutput:
         self._write(self._stdout, text + "\n")
 
     def warn(self, text: str) -> None:
-        self._write(self._stderr, "".join(f" !     {part}\n" for part in text.splitlines() or [""]))
+        mark = self._paint(self._stderr, _WARNING, " !    ")
+        self._write(self._stderr, "".join(f"{mark} {part}\n" for part in text.splitlines() or [""]))
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Rows in columns. On a terminal the widest columns are cut so that each row is one line; never in a pipe."""
+        first, *others = table(header, rows, self._columns)
+        self.line(self._paint(self._stdout, _BOLD, first))
+        for line in others:
+            self.line(line)
+
+    def _paint(self, descriptor: int, style: str, text: str) -> str:
+        return f"{style}{text}{_PLAIN}" if descriptor in self._coloured else text
 
     def raw(self, data: bytes) -> None:
         self._write(self._stdout, data)
@@ -92,22 +115,65 @@ class Discard:
     def raw(self, data: bytes) -> None: ...
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows aligned in columns two or more spaces apart, the header first."""
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], columns: int = 0) -> list[str]:
+    """Rows aligned in columns two or more spaces apart, the header first; within `columns` cells, if that is given."""
     lines = [list(header), *[list(row) for row in rows]]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    return ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    widths = _within([max(cells(line[i]) for line in lines) for i in range(len(header))], columns)
+    return [
+        "   ".join(_padded(cut(cell, width), width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def _within(widths: list[int], columns: int) -> list[int]:
+    """Take from the widest column, cell by cell, until the table fits or every column is narrow."""
+    found = list(widths)
+    excess = sum(found) + 3 * (len(found) - 1) - columns if columns else 0
+    while excess > 0 and max(found) > _NARROWEST:
+        found[found.index(max(found))] -= 1
+        excess -= 1
+    return found
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal a text takes: East Asian wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_cells, text))
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Cf", "Me", "Mn"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """At most `width` cells of a text, with an ellipsis in place of what is missing."""
+    if cells(text) <= width:
+        return text
+    found, used = "", 0
+    for character in text:
+        if used + _cells(character) > width - 1:
+            break
+        found += character
+        used += _cells(character)
+    return found + "…"
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cells(text))
 
 
 def pairs(rows: Iterable[tuple[str, str]], indent: str = "       ") -> list[str]:
     """`Key:   value` lines, aligned as Dokku's reports are."""
     items = list(rows)
-    width = max((len(key) for key, _ in items), default=0) + 1
-    return [f"{indent}{(key + ':').ljust(width)} {value}".rstrip() for key, value in items]
+    width = max((cells(key) for key, _ in items), default=0) + 1
+    return [f"{indent}{_padded(key + ':', width)} {value}".rstrip() for key, value in items]
 
 
-def to_json(value: object) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+def to_json(value: object, *, indent: int | None = 2) -> str:
+    return json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False)
 
 
 def human_bytes(size: float) -> str:

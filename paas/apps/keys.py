@@ -7,8 +7,9 @@ import binascii
 import hashlib
 
 from paas.errors import InvalidInput, NotFound
-from paas.names import KeyName
+from paas.names import KeyName, shown
 from paas.state import people
+from paas.state.apps import GLOBAL
 from paas.state.database import Database
 from paas.state.people import SshKey
 
@@ -49,21 +50,34 @@ class Keys:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def list(self) -> list[SshKey]:
+    def every(self) -> list[SshKey]:
         return people.keys(self._db)
 
-    def add(self, name: KeyName, text: str, *, admin: bool) -> SshKey:
+    def add(self, name: KeyName, text: str, role: str | None, usual: str) -> SshKey:
+        """Add a key of a user. A new user gets `role` on all apps, or the `usual` one, which an access:add later takes
+        the place of; `none` for nothing. One who is known keeps what there is, unless a role is given."""
         public_key, mark = parse_public_key(text)
-        key = SshKey(name, mark, public_key, admin)
-        people.insert_key(self._db, key)
-        return key
+        with self._db.transaction():
+            known = name in people.users(self._db)
+            people.insert_key(self._db, name, mark, public_key)
+            if role not in (None, "none"):
+                people.drop_standard(self._db, name)
+                people.grant(self._db, name, GLOBAL, str(role))
+            elif role is None and not known and usual != "none":
+                people.grant(self._db, name, GLOBAL, usual, standard=True)
+        found = people.key_by_fingerprint(self._db, mark)
+        assert found is not None
+        return found
 
-    def remove(self, name_or_fingerprint: str) -> SshKey:
-        for key in self.list():
-            if name_or_fingerprint in (key.name, key.fingerprint):
-                people.delete_key(self._db, key.fingerprint)
-                return key
-        raise NotFound(f"There is no key {name_or_fingerprint}", hint="ssh-keys:list shows them.")
+    def remove(self, name_or_fingerprint: str) -> list[SshKey]:
+        """Remove all keys of a user, or one by its fingerprint."""
+        found = [key for key in self.every() if name_or_fingerprint in (key.name, key.fingerprint)]
+        if not found:
+            raise NotFound(f"There is no key {shown(name_or_fingerprint)}", hint="ssh-keys:list shows them.")
+        with self._db.transaction():
+            for key in found:
+                people.delete_key(self._db, key)
+        return found
 
     def identify(self, public_key: str) -> SshKey | None:
         """The key that a client has proved to hold, if it is one of ours."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from paas.apps.properties import Property, boolean
+from paas.model import Who
 from paas.names import AppName
 from paas.paths import Paths
 from paas.source import repos
-from paas.state import apps
+from paas.state import apps, people
 from paas.state.apps import App
 from paas.state.database import Database
 from paas.system.files import remove_tree
+
+PROPERTIES = [
+    Property("apps", "disable-autocreation", "a push to an app that does not exist is refused", boolean, False, True),
+]
 
 
 class Apps:
@@ -20,6 +26,11 @@ class Apps:
         self._db = db
         self._paths = paths
         self._user = user
+
+    @property
+    def parts(self) -> tuple[Database, Paths, str]:
+        """What it was made from."""
+        return self._db, self._paths, self._user
 
     def get(self, name: str) -> App:
         """Raises AppNotFound, with near matches."""
@@ -31,9 +42,11 @@ class Apps:
     def list(self) -> list[App]:
         return apps.listing(self._db)
 
-    def create(self, name: AppName) -> App:
-        """Raises Conflict when the name is taken."""
-        app = apps.insert(self._db, name)
+    def create(self, name: AppName, who: Who) -> App:
+        """Whoever makes it may deploy it. Raises Conflict when the name is taken."""
+        with self._db.transaction():
+            app = apps.insert(self._db, name)
+            people.grant_creator(self._db, who.name, app.id)
         try:
             repos.init_bare(self.repo(app), self._user)
         except BaseException:
@@ -44,6 +57,10 @@ class Apps:
     def repo(self, app: App) -> Path:
         """The app's bare repository. It is named by the app's id, so that a rename moves nothing."""
         return self._paths.repos / f"{app.id}.git"
+
+    def copy_repo(self, source: App, target: App) -> None:
+        """Give an app the branches and commits of another."""
+        repos.copy(self.repo(source), self.repo(target), self._user)
 
     def rename(self, app: App, name: AppName) -> App:
         apps.rename(self._db, app.id, name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -11,7 +13,7 @@ from paas.containers.ends import status_of
 from paas.containers.joining import Join
 from paas.containers.life import Before
 from paas.detaching import KIND
-from paas.errors import Conflict, PaasError
+from paas.errors import Cancelled, Conflict, PaasError
 from paas.runtime.exec import ExecSession
 
 _PATIENCE = 10.0
@@ -56,17 +58,28 @@ def stay(ctx: Context, begin: Callable[[Before], object], *, terminal: bool, std
         return status
 
 
-def converse(ctx: Context, id: str) -> int:
-    """Start a container that has a terminal and give it the caller's; returns its exit status once it has ended."""
+def converse(ctx: Context, id: str, limit: float = math.inf) -> int:
+    """Start a container that has a terminal and give it the caller's; returns its exit status once it has ended.
+
+    Raises Cancelled after `limit` seconds.
+    """
     runtime = ctx.platform.runtime
     runtime.resize(id, *ctx.size)
     with runtime.attach(id) as attached:
         ctx.terminal.on_resize(lambda rows, columns: runtime.resize(id, rows, columns))
         ctx.terminal.attach("conmon", attached.fileno())
         runtime.start(id)
-        while (status := runtime.wait(id, timeout=1.0)) is None:
-            if ctx.hung_up.is_set():
-                return 130
+        return ended(ctx, id, limit)
+
+
+def ended(ctx: Context, id: str, limit: float = math.inf) -> int:
+    """The exit status of a container once it has ended; 130 when the caller is gone. Raises Cancelled at the limit."""
+    deadline = time.monotonic() + limit
+    while (status := ctx.platform.runtime.wait(id, timeout=1.0)) is None:
+        if ctx.hung_up.is_set():
+            return 130
+        if time.monotonic() > deadline:
+            raise Cancelled("The command took longer than it may", hint="--ttl-seconds gives it more time.")
     return status
 
 

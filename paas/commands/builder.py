@@ -126,7 +126,13 @@ def clear_options(ctx: Context, app: str, phase: str | None) -> None:
     ctx.out.heading("Cleared")
 
 
-@command("docker-options:report", FORMAT, app_argument(optional=True), examples=("docker-options:report shop",))
+@command(
+    "docker-options:report",
+    FORMAT,
+    app_argument(optional=True),
+    effect="reads",
+    examples=("docker-options:report shop",),
+)
 def report_options(ctx: Context, app: str | None, format: str | None) -> None:
     """Show the options of an app, or of all, as they were added."""
     found = [ctx.app(app)] if app else ctx.platform.apps.list()

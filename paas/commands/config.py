@@ -48,6 +48,7 @@ def _split(ctx: Context, words: Sequence[str], all_apps: bool) -> tuple[App | No
     FORMAT,
     Argument("app", optional=True),
     aliases=("config",),
+    effect="reads",
     examples=("config:show wiki", "config:show wiki --merged", "config:show --global"),
 )
 def show(ctx: Context, app: str | None, format: str | None, merged: bool, **flags: bool) -> None:
@@ -62,7 +63,7 @@ def show(ctx: Context, app: str | None, format: str | None, merged: bool, **flag
         ctx.out.line(line)
 
 
-@command("config:keys", GLOBAL, MERGED, Argument("app", optional=True), examples=("config:keys wiki",))
+@command("config:keys", GLOBAL, MERGED, Argument("app", optional=True), effect="reads", examples=("config:keys wiki",))
 def keys(ctx: Context, app: str | None, merged: bool, **flags: bool) -> None:
     """List the names of the config vars, one in a line."""
     for key in values_of(ctx, owner_of(ctx, app, flags["global"]), merged):
@@ -74,6 +75,7 @@ def keys(ctx: Context, app: str | None, merged: bool, **flags: bool) -> None:
     GLOBAL,
     Flag("--quoted", "quote it for a shell"),
     Argument("app-and-key", many=True),
+    effect="reads",
     examples=("config:get wiki DATABASE_URL",),
 )
 def get(ctx: Context, app_and_key: list[str], quoted: bool, **flags: bool) -> None:

@@ -31,6 +31,7 @@ def _format(known: tuple[str, ...], text: str) -> str:
     MERGED,
     Flag("--format", ", ".join(envfiles.FORMATS), "FORMAT", parse=partial(_format, tuple(envfiles.FORMATS))),
     Argument("app", optional=True),
+    effect="reads",
     examples=("config:export wiki --format envfile > .env", "config:export wiki --format json"),
 )
 def export(ctx: Context, app: str | None, format: str | None, merged: bool, **flags: bool) -> None:
@@ -39,7 +40,14 @@ def export(ctx: Context, app: str | None, format: str | None, merged: bool, **fl
     ctx.out.raw(envfiles.FORMATS[format or "exports"](values).encode("utf-8", "surrogateescape"))
 
 
-@command("config:bundle", GLOBAL, MERGED, Argument("app", optional=True), examples=("config:bundle wiki > vars.tar",))
+@command(
+    "config:bundle",
+    GLOBAL,
+    MERGED,
+    Argument("app", optional=True),
+    effect="reads",
+    examples=("config:bundle wiki > vars.tar",),
+)
 def bundle(ctx: Context, app: str | None, merged: bool, **flags: bool) -> None:
     """Write a tar archive with one file for each config var."""
     if ctx.tty:

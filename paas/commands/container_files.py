@@ -19,7 +19,7 @@ from paas.output import Hangup
 from paas.state import people
 
 
-@command("diff", Argument("container"), page="containers", examples=("diff shop-db",))
+@command("diff", Argument("container"), page="containers", needs="view", examples=("diff shop-db",))
 def diff(ctx: Context, container: str) -> None:
     """Show what a container has changed of its image's files: A added, C changed, D deleted."""
     found = lookup.find(ctx.platform.db, container)

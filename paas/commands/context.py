@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from paas.apps.access import Access, Grants
 from paas.apps.build_settings import BuildSettings
 from paas.apps.domains import Domains
 from paas.apps.environment import Environment
@@ -24,6 +25,8 @@ from paas.containers.files import Files
 from paas.containers.supervise import Containers
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
+from paas.deploy.cloning import Cloning
+from paas.deploy.detached import Detached
 from paas.deploy.editing import Editor
 from paas.deploy.held import Request
 from paas.deploy.importing import DokkuImport
@@ -34,11 +37,13 @@ from paas.deploy.routing import Routing
 from paas.errors import PaasError, UsageError
 from paas.image.store import ImageStore
 from paas.model import Who
+from paas.names import AppName
 from paas.output import Hangup, StreamOutput
 from paas.paths import Paths
 from paas.proxy.proxy import Proxy
 from paas.registry.archives import ImageFiles
 from paas.registry.registries import Registries
+from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.runtime import Runtime
 from paas.settings import Settings
 from paas.state.apps import App
@@ -58,17 +63,21 @@ class Platform:
     processes: Processes
     storage: Storage
     keys: Keys
+    access: Access
     images: ImageStore
     registries: Registries
     image_files: ImageFiles
     changes: Changes
+    cloning: Cloning
     rollbacks: Rollbacks
     pipeline: Pipeline
     routing: Routing
     oneoff: OneOff
+    detached: Detached
     dokku_import: DokkuImport
     editor: Editor
     runtime: Runtime
+    kept_logs: KeptLogs
     containers: Containers
     container_files: Files
     proxy: Proxy
@@ -99,6 +108,8 @@ class Context:
 
     platform: Platform
     who: Who
+    grants: Grants
+    """What the caller may do. Commands need not look: the router has, and `platform.apps` shows no others."""
     out: StreamOutput
     stdin: int
     stdout: int
@@ -118,6 +129,11 @@ class Context:
     def app(self, name: str) -> App:
         """Raises AppNotFound, with near matches."""
         return self.platform.apps.get(name)
+
+    def allows_creation(self, name: AppName) -> None:
+        """Raises Denied, AppNotFound when the caller may make no apps."""
+        if not self.grants.may_create:
+            raise self.grants.no_creation(name)
 
     def request(self) -> Request:
         """The caller, as those who change an app know them."""

@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from paas.apps.access import Role
 from paas.errors import InvalidInput, UsageError
 from paas.names import nearest, shown
 
 Parse = Callable[[str], Any]
+
+Effect = Literal["reads", "acts", "changes"]
+"""What a command does: nothing, something worth an event, or a change that a locked app refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,16 @@ class Argument:
     def usage(self) -> str:
         text = f"<{self.name}>" + ("..." if self.many or self.rest else "")
         return f"[{text}]" if self.optional else text
+
+    @property
+    def names_app(self) -> bool:
+        """Whether its (first) word names an app that exists: so it is for all that are called app or app-SOMETHING."""
+        return self.parse is str and (self.name == "app" or self.name.startswith("app-"))
+
+    @property
+    def may_name_another(self) -> bool:
+        """Whether a word that is no app may be something else: a container, an image, a number."""
+        return self.name.startswith("app-or-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +78,23 @@ class Command:
     arguments: tuple[Argument, ...]
     flags: tuple[Flag, ...]
     examples: tuple[str, ...]
-    admin: bool
+    needs: Role | None
+    """What the caller has to be on the apps that are named, on all when none is; None for what anyone may do."""
+    effect: Effect
+    lists: bool
+    """Without an app it shows those that the caller may see, and no others."""
     function: Callable[..., int | None]
     page: str = ""
     """Of the reference in docs/, for a command whose name has no noun in front."""
+    shows_without: str = ""
+    """The argument without which it only shows something, as `ps:scale wiki` does."""
+
+    def only_shows(self, values: Mapping[str, Any]) -> bool:
+        return self.effect == "reads" or (bool(self.shows_without) and not values[self.shows_without])
+
+    def needed(self, values: Mapping[str, Any]) -> Role | None:
+        shows = self.effect != "reads" and self.only_shows(values)
+        return Role.VIEW if shows and self.needs is Role.DEPLOY else self.needs
 
     @property
     def summary(self) -> str:
@@ -91,6 +118,32 @@ FORCE = Flag("--force", "do not ask before destroying something")
 GLOBAL = Flag("--global", "for all apps")
 
 
+@dataclass(slots=True)
+class Common:
+    """The flags that every command knows, unless it has one of that name itself."""
+
+    quiet: bool = False
+    force: bool = False
+    trace: bool = False
+    """Taken and without effect: there is nothing to trace here as there is in Dokku's shell scripts."""
+    app: str | None = None
+
+    def take(self, name: str, inline: str | None, queue: list[str]) -> bool:
+        """Whether it is one of these; then it is set, with its value from the queue."""
+        if name == "--app":
+            if inline is None and not queue:
+                raise UsageError("--app needs a value")
+            self.app = queue.pop(0) if inline is None else inline
+        elif name in ("--quiet", "--force", "--trace") and inline is None:
+            setattr(self, name[2:], True)
+        else:
+            return False
+        return True
+
+
+COMMON = ("--quiet", "--force", "--trace", "--app")
+
+
 def app_argument(*, optional: bool = False) -> Argument:
     """The app a command is about. Not parsed as a name for a new app: whatever does not exist is reported so."""
     return Argument("app", optional=optional)
@@ -109,16 +162,29 @@ class Catalog:
         *parts: Argument | Flag,
         examples: Sequence[str] = (),
         admin: bool = False,
+        needs: Literal["anyone", "view", "deploy", "admin"] | None = None,
+        effect: Effect | None = None,
+        lists: bool | None = None,
         aliases: Sequence[str] = (),
         page: str = "",
+        shows_without: str = "",
     ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
-        """Register the decorated function; its docstring is the help."""
+        """Register the decorated function; its docstring is the help.
+
+        What nothing is said about needs `deploy` and changes something; `admin` is short for needs="admin".
+        """
+        asked = needs or ("admin" if admin else "deploy")
+        role = None if asked == "anyone" else Role[asked.upper()]
+        does = effect or ("reads" if asked in ("anyone", "view") else "changes")
+        filtered = name.endswith(":report") if lists is None else lists
 
         def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
             arguments = tuple(part for part in parts if isinstance(part, Argument))
             flags = tuple(part for part in parts if isinstance(part, Flag))
             assert name not in self._commands and name not in self.aliases, f"{name} is declared twice"
-            self._commands[name] = Command(name, arguments, flags, tuple(examples), admin, function, page)
+            self._commands[name] = Command(
+                name, arguments, flags, tuple(examples), role, does, filtered, function, page, shows_without
+            )
             for alias in aliases:
                 self.aliases[alias] = name
             return function
@@ -127,9 +193,6 @@ class Catalog:
 
     def __iter__(self) -> Any:
         return iter(sorted(self._commands.values(), key=lambda command: command.name))
-
-    def knows(self, name: str) -> bool:
-        return name in self._commands or name in self.aliases
 
     def find(self, name: str) -> Command:
         """Raises UsageError with near matches."""
@@ -141,14 +204,20 @@ class Catalog:
             raise UsageError(f"{shown(name)} is not a paas command", hint=hint)
         return command
 
+    def known(self, name: str) -> bool:
+        return self.aliases.get(name, name) in self._commands
+
     def group(self, noun: str) -> list[Command]:
         return [command for command in self if command.noun == noun]
 
 
-def parse(command: Command, words: Sequence[str], *, flags_follow: bool = False) -> dict[str, Any]:
+def parse(
+    command: Command, words: Sequence[str], *, flags_follow: bool = False, common: Common | None = None
+) -> dict[str, Any]:
     """The words after the command's name to keyword arguments of its function. Raises UsageError.
 
     What follows the word before a `rest` argument is left alone, flags too, unless it is said that `flags_follow`.
+    With `common` the flags of all commands are taken too; the app among them becomes the first argument.
     """
     flags = {flag.name: flag for flag in command.flags} | {flag.short: flag for flag in command.flags if flag.short}
     values: dict[str, Any] = {
@@ -161,7 +230,8 @@ def parse(command: Command, words: Sequence[str], *, flags_follow: bool = False)
         word = queue.pop(0)
         index = min(len(positional), len(command.arguments) - 1)
         is_rest = command.arguments and command.arguments[index].rest and len(positional) >= index
-        if is_rest and not (word in flags and (flags_follow or index == 0)):
+        known = word in flags or (common is not None and word.partition("=")[0] in COMMON)
+        if is_rest and not (known and (flags_follow or index == 0)):
             positional.extend([word, *queue] if word != "--" else queue)
             break
         if not literal and word == "--":
@@ -172,8 +242,12 @@ def parse(command: Command, words: Sequence[str], *, flags_follow: bool = False)
             if flag is None and (apart := _apart(word, flags)):
                 queue = [*apart, *queue]
                 continue
+            if flag is None and common is not None and common.take(name, inline if equals else None, queue):
+                if name == "--app" and common.app is not None:
+                    positional.insert(0, common.app)
+                continue
             if flag is None:
-                _unknown_flag(command, name, list(flags))
+                _unknown_flag(command, name, [*flags, *COMMON])
             assert flag is not None
             if flag.number and equals:
                 values[flag.parameter] = flag.parse(inline)

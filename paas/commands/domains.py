@@ -54,6 +54,7 @@ def reset(ctx: Context, app: str) -> None:
     FORMAT,
     GLOBAL,
     app_argument(optional=True),
+    needs="view",
     examples=("domains:report wiki", "domains:report --global --format json"),
 )
 def report(ctx: Context, app: str | None, format: str | None, **flags: bool) -> None:

@@ -55,11 +55,11 @@ def show(
         ctx.out.line(to_json(as_json()))
         return
     if wanted.template is None:
-        lines = table([headings[name] for name in columns], [[str(row[name]) for name in columns] for row in rows])
-    else:
-        lines = [wanted.template.render(row) for row in rows]
-        if wanted.table:
-            lines = _aligned([wanted.template.headings(headings), *lines])
+        ctx.out.table([headings[name] for name in columns], [[str(row[name]) for name in columns] for row in rows])
+        return
+    lines = [wanted.template.render(row) for row in rows]
+    if wanted.table:
+        lines = _aligned([wanted.template.headings(headings), *lines])
     for line in lines:
         ctx.out.line(line)
 

@@ -1,83 +1,47 @@
-"""help, version, events."""
+"""version, cleanup; and what Dokku has, paas has not, and why."""
 
 from __future__ import annotations
 
 import paas
-from paas.commands.catalog import CATALOG, command
+from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORMAT, Argument, Command, Flag
-from paas.names import port_number
-from paas.output import to_json
-from paas.state import people
+from paas.commands.declare import app_argument
+from paas.errors import Conflict
+from paas.output import human_bytes
 
 
-@command("help", Argument("command", optional=True), examples=("help", "help config", "help config:set"))
-def help(ctx: Context, command: str | None) -> None:
-    """List the commands, or explain one or the commands of a noun."""
-    if command is None:
-        ctx.out.line("Usage: paas COMMAND [ARGUMENTS]     or     ssh -p PORT paas@HOST COMMAND [ARGUMENTS]")
-        ctx.out.line("")
-        _list(ctx, list(CATALOG))
-        ctx.out.line("")
-        ctx.out.line("`help COMMAND` or `COMMAND --help` explains a command.")
-        return
-    group = CATALOG.group(command)
-    if len(group) > 1 or (group and group[0].name != command):
-        _list(ctx, group)
-        return
-    explain(ctx, CATALOG.find(command))
-
-
-def explain(ctx: Context, found: Command) -> None:
-    """The whole help of one command."""
-    ctx.out.line(f"Usage: {found.usage}")
-    ctx.out.line("")
-    ctx.out.line(found.description)
-    if found.flags:
-        ctx.out.line("")
-        ctx.out.line("Flags:")
-        rows = [(f"{f.short + ', ' if f.short else ''}{f.name} {f.value}".strip(), f.help) for f in found.flags]
-        width = max(len(name) for name, _ in rows)
-        for name, text in rows:
-            ctx.out.line(f"  {name.ljust(width)}   {text}")
-    if found.examples:
-        ctx.out.line("")
-        ctx.out.line("Examples:")
-        for example in found.examples:
-            ctx.out.line(f"  {example}")
-
-
-def _list(ctx: Context, commands: list[Command]) -> None:
-    """Names and summaries, aligned."""
-    width = max(len(each.name) for each in commands)
-    for each in commands:
-        ctx.out.line(f"  {each.name.ljust(width)}   {each.summary}")
-
-
-@command("version", examples=("version",))
+@command("version", needs="anyone", examples=("version",))
 def version(ctx: Context) -> None:
     """Print the version of the engine."""
     ctx.out.line(f"paas version {paas.__version__}")
 
 
-def _limit(text: str) -> int:
-    return port_number(text)
+@command("cleanup", app_argument(optional=True), effect="acts", examples=("cleanup",))
+def cleanup(ctx: Context, app: str | None) -> None:
+    """Remove images and layers that nothing needs: no release, no name, no recent build.
+
+    It happens by itself as well, after each build. Layers are shared by all apps, so an app narrows nothing.
+    """
+    done = ctx.platform.images.prune(budget=ctx.platform.settings.build_cache)
+    ctx.out.heading(f"Removed {done.images} images, {done.layers} layers: {human_bytes(done.size)}")
 
 
-@command(
-    "events",
-    FORMAT,
-    Flag("-n", "how many (default 100)", "NUMBER", parse=_limit),
-    Argument("app", optional=True),
-    examples=("events", "events wiki -n 20"),
-)
-def events(ctx: Context, app: str | None, format: str | None, **flags: int | None) -> None:
-    """Show who did what, the newest last."""
-    found = people.events(ctx.platform.db, app, flags["_n"] or 100)
-    if format == "json":
-        keys = ("at", "who", "address", "app", "action", "detail")
-        ctx.out.line(to_json([{key: getattr(event, key) for key in keys} for event in found]))
-        return
-    for event in found:
-        by = f"{event.who}@{event.address}" if event.address else event.who
-        ctx.out.line(" ".join(filter(None, (event.at, by, event.app, event.action, event.detail))))
+@command("shell", needs="anyone", examples=("shell",))
+def shell(ctx: Context) -> None:
+    """Refused: there is no shell of the platform's own. A shell's history, completion and scripts do it better."""
+    raise Conflict(
+        "There is no shell of paas's own",
+        hint="`completion bash` prints completion for yours; `enter APP` opens a shell in an app.",
+    )
+
+
+@command("trace:on", needs="anyone", page="general", examples=("trace:on",))
+def trace_on(ctx: Context) -> None:
+    """Refused: there are no scripts to trace. What happened stands in `events` and in the engine's log."""
+    raise Conflict("There is nothing to trace", hint="`events` says who did what; the engine's log has the rest.")
+
+
+@command("trace:off", needs="anyone", page="general", examples=("trace:off",))
+def trace_off(ctx: Context) -> None:
+    """Tracing is always off."""
+    ctx.out.heading("Tracing is off")

@@ -11,7 +11,7 @@ from paas.commands.images import NO_TRUNC
 from paas.image.config import to_oci
 from paas.model import Image
 from paas.names import printable
-from paas.output import ago, decimal_bytes, table, to_json
+from paas.output import ago, decimal_bytes, to_json
 from paas.state import releases
 from paas.system.files import tree_size
 
@@ -48,8 +48,7 @@ def history(ctx: Context, image: str, no_trunc: bool, quiet: bool, format: str |
         id = str(entry["id"]) if no_trunc else _short(str(entry["id"]))
         size = decimal_bytes(int(str(entry["size"])))
         rows.append((id, ago(str(entry["created"]), now), step, size, printable(str(entry["comment"]))))
-    for line in table(("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"), rows):
-        ctx.out.line(line)
+    ctx.out.table(("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"), rows)
 
 
 def _history(image: Image) -> list[dict[str, object]]:
@@ -91,7 +90,7 @@ def _inspected(ctx: Context, image: Image, known: dict[str, set[str]]) -> dict[s
     }
 
 
-@command("system:df", FORMAT, examples=("system:df",))
+@command("system:df", FORMAT, needs="view", examples=("system:df",))
 def disk_usage(ctx: Context, format: str | None) -> None:
     """Show how much disk images, containers, volumes and the build cache take, and what could be had back."""
     rows = _usage(ctx)
@@ -103,8 +102,7 @@ def disk_usage(ctx: Context, format: str | None) -> None:
     for kind, total, active, size, free in rows:
         percent = f" ({free * 100 // size}%)" if size else ""
         shown.append((kind, str(total), str(active), decimal_bytes(size), decimal_bytes(free) + percent))
-    for line in table(("TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"), shown):
-        ctx.out.line(line)
+    ctx.out.table(("TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"), shown)
 
 
 def _usage(ctx: Context) -> list[tuple[str, int, int, int, int]]:

@@ -41,6 +41,7 @@ _HEADINGS = {
     formats.FORMAT,
     Argument("name", optional=True),
     aliases=("images", "image:ls"),
+    needs="view",
     examples=(
         "images:list",
         "images:list -a",

@@ -152,7 +152,7 @@ def rename(ctx: Context, container: str, new_name: ContainerName) -> None:
     people.record(ctx.platform.db, ctx.who, "", "container rename", f"{row.name} {new_name}")
 
 
-@command("wait", _NAMES, page="containers", examples=("wait import-job",))
+@command("wait", _NAMES, page="containers", needs="view", examples=("wait import-job",))
 def wait(ctx: Context, container: list[str]) -> int:
     """Wait until containers end, and print the exit status of each."""
     ends = ctx.platform.containers.life.ends

@@ -46,6 +46,7 @@ _STATES = ("created", "restarting", "running", "removing", "paused", "exited", "
     Flag("--no-trunc", "ids and commands as long as they are"),
     filter_flag(("ancestor", "exited", "health", "id", "label", "name", "status", "volume")),
     FORMAT,
+    needs="view",
     examples=("ps", "ps -a", "ps -aq", "ps -f status=exited --format '{{.Names}} {{.Status}}'"),
     aliases=("container:ls",),
 )
@@ -190,6 +191,7 @@ def _described(ctx: Context, each: Found, labels_of: Callable[[str], Mapping[str
     Argument("container"),
     Argument("port", optional=True),
     page="containers",
+    needs="view",
     examples=("port shop-db", "port shop-db 5432", "port shop-db 53/udp"),
 )
 def port(ctx: Context, container: str, port: str | None) -> None:

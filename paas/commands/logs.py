@@ -5,61 +5,50 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from paas.apps.logs import PROPERTIES
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import Argument, Flag
+from paas.commands.declare import Argument, Flag, app_argument
+from paas.commands.properties import define
+from paas.commands.typed import ALL, count, moment
 from paas.containers import lookup
-from paas.errors import Conflict, InvalidInput, NotFound
-from paas.names import shown
+from paas.errors import Conflict, NotFound, UsageError
 from paas.output import Hangup
-from paas.runtime.logs import Line, Stop, merge
+from paas.runtime.logs import Line, merge
 from paas.runtime.logs import follow as go_on
 from paas.runtime.logs import tail as read_tail
 from paas.state import containers, releases
 from paas.state.apps import App
 
-_ALL = 9_999_999
 _USUAL = 100
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_NO_LINE = datetime.min.replace(tzinfo=UTC)
+_SAME_DEPLOY = timedelta(minutes=2)
 
-
-def _count(text: str) -> int:
-    if text == "all":
-        return _ALL
-    if not (text.isascii() and text.isdigit() and len(text) <= 7):
-        raise InvalidInput(f"{shown(text)} is not a number of lines")
-    return int(text)
-
-
-def _since(text: str) -> datetime:
-    """`10m`, `1h30m`, `2024-05-01T10:00:00Z` or seconds since 1970."""
-    match = _DURATION.fullmatch(text)
-    try:
-        if match and any(match.groups()):
-            days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-            return datetime.now(UTC) - timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-        if re.fullmatch(r"\d{1,11}(\.\d+)?", text, re.ASCII):
-            return datetime.fromtimestamp(float(text), UTC)
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise InvalidInput(f"{shown(text)} is not a time", hint="Examples: 10m, 2h30m, 2024-05-01T10:00:00Z") from None
+define(
+    "logs",
+    "logs",
+    {item.key: item.help for item in PROPERTIES if item.key == "max-size"},
+    ("logs:set wiki max-size 20m", "logs:set --global max-size"),
+)
 
 
 @command(
     "logs",
-    Flag("--tail", "go on as lines are written; with a number, that many lines", short="-t", parse=_count, number=True),
+    Flag("--tail", "go on as lines are written; with a number, that many lines", short="-t", parse=count, number=True),
     Flag("--follow", "go on as lines are written", short="-f"),
-    Flag("--num", "how many lines (default 100 of an app, all of a container)", "NUMBER", parse=_count, short="-n"),
-    Flag("--since", "only lines since then: 10m, or a time", "TIME", parse=_since),
+    Flag("--num", "how many lines (default 100 of an app, all of a container)", "NUMBER", parse=count, short="-n"),
+    Flag("--since", "only lines since then: 10m, or a time", "TIME", parse=moment),
+    Flag("--grep", "only lines that have this text in them", "TEXT"),
     Flag("--timestamps", "of a container: the time before each line"),
     Flag("--ps", "of an app: only this process, web or web.2", "PROCESS", short="-p"),
     Flag("--quiet", "of an app: the lines alone, without time and process", short="-q"),
     Argument("app-or-container"),
-    examples=("logs wiki", "logs wiki -t -p web", "logs wiki -n 20 -q", "logs -f --tail 20 shop-db"),
+    needs="view",
+    examples=("logs wiki", "logs wiki -t -p web", "logs wiki --since 2d --grep ERROR", "logs -f --tail 20 shop-db"),
 )
 def logs(
     ctx: Context,
@@ -68,52 +57,132 @@ def logs(
     follow: bool,
     num: int | None,
     since: datetime | None,
+    grep: str | None,
     timestamps: bool,
     ps: str | None,
     quiet: bool,
 ) -> None:
     """Show what an app's processes, or a container, have printed.
 
+    What an app printed before its last deploys and restarts is there as well: 64 MB of it, the oldest goes first. With
+    --tail the processes of later deploys are followed too.
+
     The name is an app's if there is an app of that name, else a container's (or the beginning of its id). What a
     container printed to its error stream comes on yours.
     """
     goes_on = follow or tail is True
-    count = tail if tail is not True and tail is not False else num
+    number = tail if tail is not True and tail is not False else num
     app = ctx.platform.apps.find(app_or_container)
+    wanted = _Wanted(since, grep)
     if app is not None:
-        _of_app(ctx, app, _USUAL if count is None else count, since, ps, quiet, goes_on)
+        usual = ALL if since else _USUAL
+        _of_app(ctx, app, usual if number is None else number, wanted, ps, quiet, goes_on)
         return
     try:
         found = lookup.find(ctx.platform.db, app_or_container)
     except NotFound as error:
         raise _neither(ctx, app_or_container, error) from None
-    runtime = ctx.platform.runtime
+    path = ctx.platform.runtime.log_path(found.id)
 
-    def show(_: Path, line: Line) -> None:
+    def show(line: Line) -> None:
         text = f"{line.time} {line.text}\n" if timestamps else f"{line.text}\n"
         _write(ctx.stderr if line.stream == "stderr" else ctx.stdout, text)
 
-    stop = _UntilEnd(ctx, found.id) if found.row else ctx.hung_up
-    _show(ctx, [runtime.log_path(found.id)], _ALL if count is None else count, since, stop if goes_on else None, show)
+    for line in read_tail(path, ALL if number is None else number, wanted.filter):
+        show(line)
+    if goes_on:
+        stop = _UntilEnd(ctx, found.id) if found.row else ctx.hung_up
+        for _, line in go_on([path], stop):
+            if wanted(line):
+                show(line)
 
 
-def _of_app(
-    ctx: Context, app: App, count: int, since: datetime | None, ps: str | None, quiet: bool, goes_on: bool
-) -> None:
-    instances = [
-        row.instance
-        for row in releases.instances(ctx.platform.db, app)
-        if ps in (None, row.instance.process, row.instance.name)
-    ]
-    if not instances:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which lines are asked for."""
+
+    since: datetime | None
+    grep: str | None
+
+    def __call__(self, line: Line) -> bool:
+        if self.grep is not None and self.grep not in line.text:
+            return False
+        return self.since is None or _time_of(line) >= self.since
+
+    @property
+    def filter(self) -> Callable[[Line], bool] | None:
+        """None for all: then a long log need not be read from its beginning."""
+        return None if self.since is None and self.grep is None else self
+
+
+def _of_app(ctx: Context, app: App, number: int, wanted: _Wanted, ps: str | None, quiet: bool, goes_on: bool) -> None:
+    runtime, kept = ctx.platform.runtime, ctx.platform.kept_logs
+
+    def is_meant(name: str) -> bool:
+        return ps in (None, name, name.partition(".")[0])
+
+    def living() -> dict[Path, str]:
+        rows = releases.instances(ctx.platform.db, app)
+        return {runtime.log_path(row.instance.id): row.instance.name for row in rows if is_meant(row.instance.name)}
+
+    names = living()
+    past = [instance for instance in kept.of(app.id) if is_meant(instance.name)]
+    if not names and not past:
         raise Conflict(f"{app.name} has no {ps or 'process'}", hint="ps:report shows what runs.")
-    runtime = ctx.platform.runtime
-    names = {runtime.log_path(instance.id): instance.name for instance in instances}
 
     def show(path: Path, line: Line) -> None:
         ctx.out.line(line.text if quiet else f"{line.time} app[{names[path]}]: {line.text}")
 
-    _show(ctx, list(names), count, since, ctx.hung_up if goes_on else None, show)
+    def more() -> dict[Path, str]:
+        names.update(found := living())
+        return found
+
+    running = list(names)
+    found = {path: read_tail(path, number, wanted.filter) for path in running}
+    for instance in past:
+        ended = datetime.fromisoformat(instance.ended)
+        if (wanted.since and ended < wanted.since) or ended < _oldest_needed(found, number):
+            break
+        path = kept.path(instance)
+        names[path] = instance.name
+        found[path] = read_tail(path, number, wanted.filter)
+    for path, line in merge(found, number):
+        show(path, line)
+    if goes_on:
+        for path, line in go_on(running, ctx.hung_up, more):
+            if wanted(line):
+                show(path, line)
+
+
+def _oldest_needed(found: dict[Path, list[Line]], number: int) -> datetime:
+    """The time before which no line will be shown."""
+    if not number or sum(map(len, found.values())) < number:
+        return _NO_LINE
+    return _time_of(merge(found, number)[0][1])
+
+
+@command(
+    "logs:failed",
+    Flag("--all", "of all apps"),
+    app_argument(optional=True),
+    needs="view",
+    lists=True,
+    examples=("logs:failed wiki", "logs:failed --all"),
+)
+def failed(ctx: Context, app: str | None, all: bool) -> None:
+    """Show what the containers of the last failed deploy printed: those that did not become healthy."""
+    if (app is None) != all:
+        raise UsageError("Name an app, or say --all", hint="Usage: logs:failed <app>|--all")
+    for each in ctx.platform.apps.list() if all else [ctx.app(app or "")]:
+        kept = [instance for instance in ctx.platform.kept_logs.of(each.id) if instance.failed]
+        if not kept and not all:
+            raise Conflict(f"No deploy of {each.name} has failed whose containers printed anything")
+        last = datetime.fromisoformat(kept[0].ended) if kept else _NO_LINE
+        for instance in reversed(kept):
+            if instance.release == kept[0].release and last - datetime.fromisoformat(instance.ended) < _SAME_DEPLOY:
+                ctx.out.result(f"{each.name} {instance.name}, ended {instance.ended}")
+                for line in read_tail(ctx.platform.kept_logs.path(instance), ALL):
+                    ctx.out.line(f"{line.time} app[{instance.name}]: {line.text}")
 
 
 class _UntilEnd:
@@ -133,22 +202,6 @@ class _UntilEnd:
 
     def wait(self, timeout: float) -> bool:
         return self._ctx.hung_up.wait(timeout)
-
-
-def _show(
-    ctx: Context,
-    paths: list[Path],
-    count: int,
-    since: datetime | None,
-    stop: Stop | None,
-    show: Callable[[Path, Line], None],
-) -> None:
-    for path, line in merge({path: read_tail(path, count) for path in paths}, count):
-        if since is None or _time_of(line) >= since:
-            show(path, line)
-    if stop is not None:
-        for path, line in go_on(paths, stop):
-            show(path, line)
 
 
 def _time_of(line: Line) -> datetime:

@@ -43,7 +43,7 @@ def remove(ctx: Context, app: str, port: list[str]) -> None:
     ctx.out.heading(f"Removed {text}")
 
 
-@command("ports:list", FORMAT, app_argument(), aliases=("ports",), examples=("ports:list wiki",))
+@command("ports:list", FORMAT, app_argument(), aliases=("ports",), needs="view", examples=("ports:list wiki",))
 def list_ports(ctx: Context, app: str, format: str | None) -> None:
     """List the port maps of an app: its own, and the one its hostnames are served by."""
     found = ctx.app(app)

@@ -9,8 +9,7 @@ from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, GLOBAL, Argument, app_argument
 from paas.commands.report import Report, show
-from paas.errors import Denied, UsageError
-from paas.state import people
+from paas.errors import UsageError
 
 
 def define(
@@ -19,15 +18,15 @@ def define(
     keys: dict[str, str],
     examples: tuple[str, ...],
     more: Callable[[Context], Report] | None = None,
+    *,
+    report: bool = True,
 ) -> None:
-    """Register the two commands. `keys` are the properties with their help, for the page; `more` adds to the global
-    report."""
+    """Register the two commands, or (`report` false) the first alone: the noun has a report of its own. `keys` are the
+    properties with their help, for the page; `more` adds to the global report."""
 
     def set_property(ctx: Context, app_key_value: list[str], **flags: bool) -> None:
         words = list(app_key_value)
         app = None if flags["global"] else ctx.app(words.pop(0))
-        if app is None and not ctx.who.admin:
-            raise Denied("Only an admin key may change what holds for all apps")
         if not words:
             raise UsageError("Name a property", hint=f"Usage: {noun}:set <app>|--global <key> [<value>]")
         key, value = words[0], " ".join(words[1:])
@@ -35,7 +34,6 @@ def define(
             ctx.platform.properties.set(noun, key, value, None)
         else:
             ctx.platform.changes.property(app.name, noun, key, value or None, ctx.request())
-        people.record(ctx.platform.db, ctx.who, app.name if app else "", f"{noun}:set", key)
         ctx.out.heading(f"Set {key} to {public(value)}" if value else f"Unset {key}")
 
     set_property.__doc__ = "\n".join(
@@ -47,7 +45,10 @@ def define(
     )
     command(f"{noun}:set", GLOBAL, Argument("app-key-value", many=True), examples=examples)(set_property)
 
-    def report(ctx: Context, app: str | None, format: str | None, **flags: bool) -> None:
+    if not report:
+        return
+
+    def show_report(ctx: Context, app: str | None, format: str | None, **flags: bool) -> None:
         properties = ctx.platform.properties
         if flags["global"]:
             found: Report = {
@@ -59,5 +60,12 @@ def define(
         apps = [ctx.app(app)] if app else ctx.platform.apps.list()
         show(ctx, noun, [(each.name, properties.report(noun, each)) for each in apps], format)
 
-    report.__doc__ = f"Show the properties of {what}: as set for an app, as set for all, and what holds."
-    command(f"{noun}:report", GLOBAL, FORMAT, app_argument(optional=True), examples=(f"{noun}:report wiki",))(report)
+    show_report.__doc__ = f"Show the properties of {what}: as set for an app, as set for all, and what holds."
+    command(
+        f"{noun}:report",
+        GLOBAL,
+        FORMAT,
+        app_argument(optional=True),
+        needs="view",
+        examples=(f"{noun}:report wiki",),
+    )(show_report)

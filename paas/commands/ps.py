@@ -19,6 +19,7 @@ from paas.state.apps import App
     FORMAT,
     app_argument(),
     Argument("process=count", many=True, optional=True),
+    shows_without="process=count",
     examples=("ps:scale wiki", "ps:scale wiki web=3 worker=1"),
 )
 def scale(ctx: Context, app: str, format: str | None, **counts: list[str]) -> None:
@@ -74,7 +75,7 @@ def rebuild(ctx: Context, app: str) -> None:
     ctx.platform.pipeline.rebuild(ctx.app(app), ctx.request())
 
 
-@command("ps:report", FORMAT, app_argument(optional=True), examples=("ps:report wiki",))
+@command("ps:report", FORMAT, app_argument(optional=True), needs="view", examples=("ps:report wiki",))
 def report(ctx: Context, app: str | None, format: str | None) -> None:
     """Show each instance of an app, how often it was restarted and why it last ended."""
     apps = [ctx.app(app)] if app else ctx.platform.apps.list()

@@ -32,7 +32,15 @@ def number(text: str) -> int:
     return int(digits)
 
 
-@command("releases", FORMAT, app_argument(), aliases=("releases:list",), examples=("releases wiki",), page="releases")
+@command(
+    "releases",
+    FORMAT,
+    app_argument(),
+    aliases=("releases:list",),
+    needs="view",
+    examples=("releases wiki",),
+    page="releases",
+)
 def list_releases(ctx: Context, app: str, format: str | None) -> None:
     """List the releases of an app that are kept, newest first.
 
@@ -77,6 +85,7 @@ def _summary(release: Release, current: int | None) -> dict[str, object]:
     FORMAT,
     app_argument(),
     Argument("number", number, optional=True),
+    needs="view",
     examples=("releases:info wiki", "releases:info wiki 7 --format json"),
 )
 def info(ctx: Context, app: str, number: int | None, format: str | None) -> None:
@@ -113,6 +122,7 @@ def info(ctx: Context, app: str, number: int | None, format: str | None) -> None
     app_argument(),
     Argument("number", number),
     Argument("other", number, optional=True),
+    needs="view",
     examples=("releases:diff wiki 7", "releases:diff wiki 7 9"),
 )
 def diff(ctx: Context, app: str, number: int, other: int | None, format: str | None) -> None:

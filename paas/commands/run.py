@@ -6,10 +6,12 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 from paas.apps.environment import parse_assignments
-from paas.commands.attaching import converse, stay
+from paas.apps.properties import duration
+from paas.commands.attaching import converse, ended, stay
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import Argument, Flag
+from paas.commands.oneoffs import TTL
 from paas.commands.typed import read_typed
 from paas.containers import asking, ports
 from paas.containers.life import Before
@@ -22,7 +24,7 @@ from paas.state import people
 from paas.state.apps import App
 
 _ENV_FILE_LIMIT = 1 << 20
-_OF_APPS = ("env", "no_tty", "rm", "interactive", "tty")
+_OF_APPS = ("env", "no_tty", "ttl_seconds", "rm", "interactive", "tty")
 """Flags that an app's run knows: the others are settled by the app itself."""
 
 
@@ -63,10 +65,12 @@ _OF_APPS = ("env", "no_tty", "rm", "interactive", "tty")
     Flag("--cap-add", "give one of the default set back", "CAPABILITY", parse=asking.capability, many=True),
     Flag("--label", "a label", "KEY=VALUE", short="-l", many=True),
     Flag("--init", "have a small init reap orphans and pass signals on"),
+    Flag("--ttl-seconds", "for an app: after which it is ended", "SECONDS", parse=duration),
     Flag("--no-tty", "for an app: no terminal, even when the caller has one"),
     Argument("app-or-image"),
     Argument("command", optional=True, rest=True),
     page="containers",
+    effect="acts",
     examples=(
         "run wiki ls -l",
         "run -e DEBUG=1 wiki ./manage.py migrate",
@@ -103,17 +107,14 @@ def _run_app(ctx: Context, app: App, command: list[str], flags: dict[str, Any]) 
     extra = parse_assignments(flags["env"]) if flags["env"] else {}
     terminal = ctx.tty and not flags["no_tty"]
     oneoff = ctx.platform.oneoff
-    runtime = oneoff.runtime
+    limit = float(flags["ttl_seconds"] or TTL)
     with ExitStack() as undo:
         stdio = None if terminal else (ctx.stdin, ctx.stdout, ctx.stderr)
         id = oneoff.prepare(app, command, extra, undo, terminal=terminal, stdio=stdio)
         if terminal:
-            return converse(ctx, id)
-        runtime.start(id)
-        while (status := runtime.wait(id, timeout=1.0)) is None:
-            if ctx.hung_up.is_set():
-                return 130
-        return status
+            return converse(ctx, id, limit)
+        oneoff.runtime.start(id)
+        return ended(ctx, id, limit)
 
 
 def _run_image(ctx: Context, image: str, command: list[str], flags: dict[str, Any]) -> int:

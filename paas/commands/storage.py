@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from paas.apps.access import Role
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, Argument, app_argument
+from paas.errors import Denied
+from paas.model import Mount
 from paas.output import to_json
 
 _MOUNT = Argument("source:target")
@@ -23,6 +26,7 @@ def mount(ctx: Context, app: str, **words: str) -> None:
     """
     storage = ctx.platform.storage
     entry = storage.parse(words["source:target"], ctx.who)
+    _refuse_others(ctx, entry)
     why = f"Mount {entry}"
     ctx.platform.changes.mounts(app, lambda found: storage.with_added(found, entry), why, ctx.request())
     ctx.out.heading(f"Mounted {entry}")
@@ -40,7 +44,7 @@ def unmount(ctx: Context, app: str, **words: str) -> None:
     ctx.out.heading(f"Unmounted {entry}")
 
 
-@command("storage:list", FORMAT, app_argument(), examples=("storage:list wiki",))
+@command("storage:list", FORMAT, app_argument(), needs="view", examples=("storage:list wiki",))
 def list_mounts(ctx: Context, app: str, format: str | None) -> None:
     """List the directories mounted into an app."""
     found = ctx.app(app)
@@ -52,3 +56,17 @@ def list_mounts(ctx: Context, app: str, format: str | None) -> None:
     ctx.out.heading(f"{found.name} volume bind-mounts:")
     for entry in mounts:
         ctx.out.detail(str(entry))
+
+
+def _refuse_others(ctx: Context, entry: Mount) -> None:
+    """Who does not deploy all apps may mount a new directory, or what an app of theirs has; no others' data."""
+    kept = ctx.platform.paths.storage
+    if ctx.grants.everywhere_at_least(Role.DEPLOY) or not entry.source.is_relative_to(kept):
+        return
+    top = kept / entry.source.relative_to(kept).parts[0]
+    known = [mount.source for app in ctx.platform.apps.list() for mount in ctx.platform.storage.of(app)]
+    if top.exists() and not any(entry.source.is_relative_to(source) for source in known):
+        raise Denied(
+            f"Access denied: {top.name} exists, and no app that {ctx.who.name} deploys has it mounted",
+            hint="Choose another name, or ask an admin to mount it.",
+        )

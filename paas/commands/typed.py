@@ -1,12 +1,14 @@
-"""Files where a command was typed: only root on the host has any; everybody has an input and an output."""
+"""Words of commands that several take: counts, times, files where the command was typed; a caller's own streams."""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import IO
 
 from paas.commands.context import Context
@@ -14,11 +16,39 @@ from paas.errors import InvalidInput, UsageError
 from paas.names import shown
 from paas.output import Hangup
 
+ALL = 9_999_999
+"""The count that `all` stands for."""
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+def count(text: str) -> int:
+    """How many lines: a number, or `all`. Raises InvalidInput."""
+    if text == "all":
+        return ALL
+    if not (text.isascii() and text.isdigit() and len(text) <= 7):
+        raise InvalidInput(f"{shown(text)} is not a number of lines")
+    return int(text)
+
+
+def moment(text: str) -> datetime:
+    """`10m`, `1h30m` (ago), `2024-05-01T10:00:00Z` or seconds since 1970. Raises InvalidInput."""
+    match = _DURATION.fullmatch(text)
+    try:
+        if match and any(match.groups()):
+            days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+            return datetime.now(UTC) - timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        if re.fullmatch(r"\d{1,11}(\.\d+)?", text, re.ASCII):
+            return datetime.fromtimestamp(float(text), UTC)
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{shown(text)} is not a time", hint="Examples: 10m, 2h30m, 2024-05-01T10:00:00Z") from None
+
 
 def read_typed(ctx: Context, path: str, limit: int) -> str:
     """The text of a file of at most `limit` bytes. Raises InvalidInput."""
     if ctx.directory is None:
-        raise InvalidInput(f"{shown(path)} can be read only on the host itself", hint="Over ssh, give the values: -e")
+        raise InvalidInput(f"{shown(path)} can be read only on the host itself", hint="Over ssh, give what it says.")
     try:
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=ctx.directory)
     except OSError as error:

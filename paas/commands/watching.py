@@ -15,7 +15,7 @@ from paas.containers.inspect import description
 from paas.containers.lookup import Found
 from paas.errors import Conflict, NotFound
 from paas.model import InstanceState
-from paas.output import human_bytes, table, to_json
+from paas.output import human_bytes, to_json
 from paas.runtime.usage import Usage
 from paas.state.containers import ALIVE
 
@@ -46,6 +46,7 @@ _HOME = b"\x1b[H\x1b[J"
     ),
     Argument("container-or-image", many=True),
     page="containers",
+    needs="view",
     examples=("inspect shop-db", "inspect -f '{{.State.Status}} {{.NetworkSettings.IPAddress}}' shop-db wiki.web.1"),
 )
 def inspect(ctx: Context, container_or_image: list[str], format: Format | None) -> None:
@@ -76,7 +77,7 @@ def _described(ctx: Context, name: str) -> dict[str, Any]:
     return described
 
 
-@command("top", Argument("container"), page="containers", examples=("top shop-db",))
+@command("top", Argument("container"), page="containers", needs="view", examples=("top shop-db",))
 def top(ctx: Context, container: str) -> None:
     """List the processes of a container. UID is the container's own; PID is the host's."""
     found = lookup.find(ctx.platform.db, container)
@@ -86,8 +87,7 @@ def top(ctx: Context, container: str) -> None:
     if sandbox is None or ctx.platform.runtime.pid(found.id) is None:
         raise Conflict(f"Container {found.name} is not running")
     rows = processes.table_of(ctx.platform.runtime.processes(found.id), sandbox.uid_base)
-    for line in table(processes.HEADER, rows):
-        ctx.out.line(line)
+    ctx.out.table(processes.HEADER, rows)
 
 
 @command(
@@ -96,6 +96,7 @@ def top(ctx: Context, container: str) -> None:
     FORMAT,
     Argument("container", many=True, optional=True),
     page="containers",
+    needs="view",
     examples=("stats --no-stream", "stats shop-db wiki.web.1"),
 )
 def stats(ctx: Context, container: list[str], no_stream: bool, format: str | None) -> None:
@@ -115,8 +116,7 @@ def stats(ctx: Context, container: list[str], no_stream: bool, format: str | Non
         else:
             if ctx.tty and not no_stream:
                 ctx.out.raw(_HOME)
-            for line in table(_HEADER, [_columns(*row) for row in rows]):
-                ctx.out.line(line)
+            ctx.out.table(_HEADER, [_columns(*row) for row in rows])
         if no_stream:
             return
         before, then = now, at

@@ -197,7 +197,7 @@ class Changes:
         people.record(self._db, request.who, "", "domains", "global: " + (" ".join(wanted) or "none"))
 
     def create(self, name: AppName, request: Request) -> App:
-        app = self._apps.create(name)
+        app = self._apps.create(name, request.who)
         self._routing.apply()
         self._routing.update_page(app)
         people.record(self._db, request.who, app.name, "create")
@@ -227,3 +227,7 @@ class Changes:
     def refuse_if_busy(self, app: App) -> None:
         """Raises Conflict while somebody deploys or changes the app."""
         self._locks.refuse_if_held(app)
+
+    def refuse_if_locked(self, app: App) -> None:
+        """Raises Conflict while an apps:lock holds."""
+        self._locks.refuse_if_locked(app)

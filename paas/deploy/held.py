@@ -31,14 +31,27 @@ class AppLocks:
 
     @contextlib.contextmanager
     def hold(self, app: App, purpose: str, request: Request) -> Iterator[App]:
-        """The app as it is once the lock is held: it may have been renamed. Raises AppNotFound, Cancelled."""
+        """The app as it is once the lock is held: it may have been renamed.
+
+        Raises AppNotFound, Cancelled; Conflict when somebody has locked it against changes.
+        """
         with self._locks.hold(
             str(app.id),
             purpose,
             waiting=lambda holder: request.out.detail(f"Waiting for {holder} to finish..."),
             cancelled=request.cancelled,
         ):
+            self.refuse_if_locked(app)
             yield apps.by_id(self._db, app.id)
+
+    def refuse_if_locked(self, app: App) -> None:
+        """Raises Conflict while an apps:lock holds."""
+        lock = apps.lock_of(self._db, app.id)
+        if lock is not None:
+            raise Conflict(
+                f"{app.name} has been locked by {lock.who} since {lock.at}: nothing is deployed or changed",
+                hint=f"Whoever may deploy it can release it: apps:unlock {app.name}",
+            )
 
     def refuse_if_held(self, app: App) -> None:
         """Raises Conflict while somebody else changes the app."""

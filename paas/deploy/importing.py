@@ -87,11 +87,11 @@ class DokkuImport:
                 names = [Hostname(name.lower()) for name in host.global_domains()]
                 if names:
                     parts.changes.global_domains(names, request)
-        known = {key.name for key in parts.keys.list()}
+        known = {key.name for key in parts.keys.every()}
         for name, key in host.people():
             if name not in known:
                 with self._noting(request, f"key {name}"):
-                    parts.keys.add(KeyName(name), key, admin=False)
+                    parts.keys.add(KeyName(name), key, None, "deploy")
 
     def app(self, host: DokkuHost, found: DokkuApp, request: Request) -> tuple[App, Source | None]:
         """Make the app; what cannot be taken over is named, and left out. Raises PaasError, having made nothing."""

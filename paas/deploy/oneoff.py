@@ -10,7 +10,7 @@ from paas.image.store import ImageStore
 from paas.model import Image, Release
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
-from paas.runtime.spec import new_id
+from paas.runtime.spec import ContainerSpec, new_id
 from paas.schedulers.boot import AppContainers, command_of, environment_of
 from paas.state import releases
 from paas.state.apps import App
@@ -38,18 +38,25 @@ class OneOff:
         stdio: tuple[int, int, int] | None,
     ) -> str:
         """Make a container and return its id; `undo` removes it with all that belongs to it."""
+        spec = self.spec(app, command, extra_env, "run", terminal=terminal)
+        sandbox = self._sandboxes.take()
+        undo.callback(self._sandboxes.release, sandbox)
+        undo.callback(self.runtime.remove, spec.id)
+        self.runtime.create(spec, sandbox, stdio=stdio)
+        return spec.id
+
+    def spec(
+        self, app: App, command: Sequence[str], extra_env: dict[str, str], name: str, *, terminal: bool = False
+    ) -> ContainerSpec:
+        """A container of the app's current release for a command. Raises Conflict when there is no release."""
         release = releases.current(self._db, app)
         if release is None:
             raise Conflict(f"{app.name} has not been deployed", hint="Push to it first: git push paas master")
         image = self._images.image(release.image_id)
-        id = new_id()
-        env = {**environment_of(image, release, "run", None), **extra_env}
-        spec = self._containers.spec(id, release, image, "run", _words(image, release, command), env, terminal=terminal)
-        sandbox = self._sandboxes.take()
-        undo.callback(self._sandboxes.release, sandbox)
-        undo.callback(self.runtime.remove, id)
-        self.runtime.create(spec, sandbox, stdio=stdio)
-        return id
+        env = {**environment_of(image, release, name, None), **extra_env}
+        return self._containers.spec(
+            new_id(), release, image, name, _words(image, release, command), env, terminal=terminal
+        )
 
 
 def _words(image: Image, release: Release, command: Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ import os
 from contextlib import ExitStack
 from types import TracebackType
 
+from paas.apps import access, lifecycle, logs
+from paas.apps.access import Access
 from paas.apps.build_settings import BuildSettings, declared
 from paas.apps.domains import Domains
 from paas.apps.environment import Environment
@@ -28,6 +30,8 @@ from paas.deploy import pipeline, retention
 from paas.deploy.applying import Applier
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
+from paas.deploy.cloning import Cloning
+from paas.deploy.detached import Detached
 from paas.deploy.editing import Editor
 from paas.deploy.held import AppLocks
 from paas.deploy.importing import DokkuImport
@@ -54,6 +58,7 @@ from paas.proxy.proxy import Proxy
 from paas.registry.archives import ImageFiles
 from paas.registry.bases import RegistryImages
 from paas.registry.registries import Registries
+from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
 from paas.schedulers.boot import AppContainers, Booter
@@ -64,6 +69,7 @@ from paas.schedulers.services import Services
 from paas.schedulers.supervise import Supervisor
 from paas.settings import Settings
 from paas.ssh.hostkeys import ensure_host_keys
+from paas.state.apps import App
 from paas.state.database import Database
 from paas.system.accounts import account
 from paas.system.files import ensure_directory, remove_tree
@@ -126,8 +132,25 @@ class Engine:
         sandboxes = SandboxPool(settings, paths, network)
         undo.callback(sandboxes.close)
 
+        properties = Properties(
+            db,
+            [
+                *declared(settings),
+                *pipeline.PROPERTIES,
+                *access.PROPERTIES,
+                *lifecycle.PROPERTIES,
+                *logs.PROPERTIES,
+                *retention.PROPERTIES,
+            ],
+        )
+        kept_logs = KeptLogs(db, paths)
+        kept_logs.recover()
         app_containers = AppContainers(settings, resolv)
-        booter = Booter(db, runtime, sandboxes, app_containers)
+
+        def log_limit(app: App) -> int:
+            return int(properties.value("logs", "max-size", app))
+
+        booter = Booter(db, runtime, sandboxes, app_containers, kept_logs, log_limit)
         checks = Checks(runtime, settings.check_timeout)
         services = Services(settings, db, network)
         retirement = Retirement(settings, runtime, booter)
@@ -140,7 +163,6 @@ class Engine:
         ports = Ports(db, settings, who_listens)
         processes = Processes(db)
         storage = Storage(db, paths)
-        properties = Properties(db, [*declared(settings), *pipeline.PROPERTIES, *retention.PROPERTIES])
         maker = ReleaseMaker(settings, db, environment, ports, processes, storage, properties)
         proxy = Proxy(settings, paths, network.set_proxy)
         undo.callback(proxy.close)
@@ -165,9 +187,13 @@ class Engine:
             )
         )
         undo.callback(containers.close)
+        oneoff = OneOff(db, images, runtime, sandboxes, app_containers)
+        detached = Detached(db, oneoff, sandboxes, kept_logs)
+        undo.callback(detached.close)
         runtime.on_exit(lambda id: containers.ended(id) if containers.owns(id) else supervisor.ended(id))
-        lost = supervisor.adopt(containers.present())
+        lost = supervisor.adopt({**containers.present(), **detached.present()})
         containers.adopt()
+        detached.adopt()
         network.restore(NetworkState(*services.wanted(), proxy.ports_in_force()))
         proxy.start(routing.routes)
         supervisor.boot(lost)
@@ -215,17 +241,21 @@ class Engine:
             processes=processes,
             storage=storage,
             keys=keys,
+            access=Access(db),
             images=images,
             registries=registries,
             image_files=ImageFiles(images, paths.scratch, settings.image_limit),
             changes=changes,
             rollbacks=Rollbacks(db, images, maker, applier, routing),
+            cloning=Cloning(db, apps, images, maker, scheduler, routing, app_locks, applier),
             pipeline=pushes,
             routing=routing,
-            oneoff=OneOff(db, images, runtime, sandboxes, app_containers),
+            oneoff=oneoff,
+            detached=detached,
             dokku_import=DokkuImport(importing),
             editor=Editor(paths, runtime, sandboxes),
             runtime=runtime,
+            kept_logs=kept_logs,
             containers=containers,
             container_files=Files(containers.parts, containers.life, paths),
             proxy=proxy,

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from paas import wire
+from paas.apps.access import AppsOf, Role
 from paas.commands import router
 from paas.commands.context import Context, Platform
 from paas.deploy.held import Request
 from paas.engine.server import Session
-from paas.errors import Denied, InvalidInput, PaasError
+from paas.errors import AppNotFound, Denied, InvalidInput, PaasError
 from paas.model import Push, RefUpdate, Who
 from paas.names import AppName
 from paas.output import Discard, Hangup, StreamOutput
+from paas.state import people
+from paas.state.apps import App
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +62,8 @@ class Sessions:
             return ROOT
         if not isinstance(value, dict):
             raise Denied("Who asks is missing")
-        return Who(str(value["name"]), bool(value["admin"]), str(value.get("address", "")))
+        who = Who(str(value["name"]), session.uid == 0 and bool(value["admin"]), str(value.get("address", "")))
+        return replace(who, admin=self._platform.access.of(who).admin)
 
     def _command(self, session: Session) -> int:
         request = session.request
@@ -68,10 +74,17 @@ class Sessions:
             raise InvalidInput("The command is no list of words")
         stdin, stdout, stderr = session.descriptors[:3]
         environment = request.get("environment") or {}
+        who = self._who(session)
         context = Context(
             platform=self._platform,
-            who=self._who(session),
-            out=StreamOutput(stdout, stderr),
+            who=who,
+            grants=self._platform.access.of(who),
+            out=StreamOutput(
+                stdout,
+                stderr,
+                colour=not request.get("no_color") and request.get("term", "dumb") not in ("", "dumb"),
+                columns=_columns(stdout),
+            ),
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -91,30 +104,49 @@ class Sessions:
 
     def _repository(self, session: Session) -> wire.Frame:
         """The repository of an app for git; a push makes an app that does not exist yet."""
-        apps, name = self._platform.apps, str(session.request["app"])
-        app = apps.find(name)
-        if app is None:
-            checked = AppName(name)
-            if session.request["service"] != "git-receive-pack":
-                apps.get(name)  # raises, with near matches
-            app = self._platform.changes.create(checked, self._request(session))
+        name, service = str(session.request["app"]), str(session.request["service"])
+        who = self._who(session)
+        try:
+            app = self._app_for(session, name, service, who)
+        except (Denied, AppNotFound) as error:
+            people.record(self._platform.db, who, name[:63], service, error.message, "denied")
+            raise
         return {
             "exit": 0,
             "app": app.name,
-            "repo": str(apps.repo(app)),
+            "repo": str(self._platform.apps.repo(app)),
             "limit": self._platform.settings.push_limit,
         }
 
-    def _request(self, session: Session) -> Request:
-        return Request(self._who(session), Discard(), session.hung_up.is_set)
+    def _app_for(self, session: Session, name: str, service: str, who: Who) -> App:
+        platform = self._platform
+        grants = platform.access.of(who)
+        apps = AppsOf(platform.apps, grants, service, Role.DEPLOY)
+        app = apps.find(name)
+        if app is not None:
+            return app
+        checked = AppName(name)
+        if service != "git-receive-pack":
+            return apps.get(name)  # raises, with near matches
+        if not grants.may_create:
+            raise grants.no_creation(checked)
+        if platform.properties.value("apps", "disable-autocreation", None):
+            raise AppNotFound(
+                f"App {name} does not exist, and pushes make none here: auto-creation is disabled",
+                hint=f"apps:create {name}",
+            )
+        return platform.changes.create(checked, Request(who, Discard(), session.hung_up.is_set))
 
     def _push(self, session: Session) -> int:
         """git's pre-receive hook. What goes wrong is told to the pusher, and git refuses the push."""
         request = session.request
         stdout, stderr = session.descriptors[-2:]
         out = StreamOutput(stdout, stderr)
+        name, who = str(request["app"]), self._who(session)
         try:
-            self._platform.pipeline.push(self._push_of(session), out, session.hung_up.is_set)
+            app = AppsOf(self._platform.apps, self._platform.access.of(who), "git push", Role.DEPLOY).get(name)
+            self._platform.changes.refuse_if_locked(app)
+            self._platform.pipeline.push(self._push_of(session, app, who), out, session.hung_up.is_set)
         except PaasError as error:
             try:
                 out.warn(error.message)
@@ -122,15 +154,17 @@ class Sessions:
                     out.warn(error.hint)
             except Hangup:
                 pass
-            log.info("push to %s refused: %s", request.get("app"), error.message.splitlines()[0])
+            reason = error.message.splitlines()[0]
+            log.info("push to %s refused: %s", name, reason)
+            refused = isinstance(error, Denied | AppNotFound)
+            people.record(self._platform.db, who, name[:63], "push", reason, "denied" if refused else "failed")
             return error.exit_code
         except Hangup:
             return 130
         return 0
 
-    def _push_of(self, session: Session) -> Push:
+    def _push_of(self, session: Session, app: App, who: Who) -> Push:
         request = session.request
-        app = self._platform.apps.get(str(request["app"]))
         repo = self._platform.apps.repo(app)
         quarantine = request.get("quarantine")
         if quarantine is not None:
@@ -139,4 +173,12 @@ class Sessions:
                 raise InvalidInput("The quarantine lies outside of the repository")
             quarantine = path
         updates = tuple(RefUpdate(str(old), str(new), str(ref)) for old, new, ref in request["updates"])
-        return Push(app.name, self._who(session), updates, repo, quarantine)
+        return Push(app.name, who, updates, repo, quarantine)
+
+
+def _columns(descriptor: int) -> int:
+    """The width of a terminal; 0 when it is none, or does not know."""
+    try:
+        return os.get_terminal_size(descriptor).columns
+    except OSError:
+        return 0

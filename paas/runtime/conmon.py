@@ -10,8 +10,6 @@ from pathlib import Path
 from paas.errors import SystemFailure
 from paas.system import run as system
 
-LOG_LIMIT = 10 << 20
-"""Bytes of log kept per container."""
 CRUN = "/usr/bin/crun"
 _RUNTIME_OPTIONS = ("--cgroup-manager=cgroupfs",)
 
@@ -56,12 +54,13 @@ def argv(
     passthrough: bool,
     stdin: bool = False,
     keep_stdin: bool = False,
+    log_limit: int,
 ) -> tuple[str, ...]:
-    """`conmon` that creates (does not start) a container."""
+    """`conmon` that creates (does not start) a container; it begins its log anew after `log_limit` bytes."""
     logging = (
         ("--log-path", "passthrough")
         if passthrough
-        else ("--log-path", f"k8s-file:{log}", "--log-size-max", str(LOG_LIMIT))
+        else ("--log-path", f"k8s-file:{log}", "--log-size-max", str(log_limit))
     )
     return (
         "conmon",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 import os
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -39,15 +40,16 @@ class _Parser:
         return Line(*(part.decode("utf-8", "replace") for part in (time, stream, data)))
 
 
-def tail(path: Path, count: int) -> list[Line]:
-    """The last `count` lines, oldest first; none when there is no log."""
+def tail(path: Path, count: int, wanted: Callable[[Line], bool] | None = None) -> list[Line]:
+    """The last `count` lines, or of those that are `wanted`; oldest first; none when there is no log."""
     lines: deque[Line] = deque(maxlen=count)
     parser = _Parser()
     try:
         with path.open("rb") as file:
-            _seek_back(file, count * 4 + 64)
+            if wanted is None:
+                _seek_back(file, count * 4 + 64)
             for raw in file:
-                if (line := parser.feed(raw)) is not None:
+                if (line := parser.feed(raw)) is not None and (wanted is None or wanted(line)):
                     lines.append(line)
     except FileNotFoundError:
         pass
@@ -83,13 +85,25 @@ class Stop(Protocol):
     def wait(self, timeout: float) -> bool: ...
 
 
-def follow(paths: Sequence[Path], stop: Stop) -> Iterator[tuple[Path, Line]]:
-    """Lines as they are written from now on, until `stop` is set or every log is gone. Rotation is followed."""
+def follow(
+    paths: Sequence[Path], stop: Stop, more: Callable[[], Iterable[Path]] | None = None
+) -> Iterator[tuple[Path, Line]]:
+    """Lines as they are written from now on, until `stop` is set or every log is gone. Rotation is followed.
+
+    `more` is asked about twice a second for logs that have come meanwhile, which are shown from their beginning; then
+    it goes on without any log too.
+    """
     followed = {path: _Followed(path) for path in paths}
-    pause = 0.02
+    seen = set(followed)
+    pause, asked = 0.02, time.monotonic()
     try:
-        while followed and not stop.is_set():
+        while (followed or more is not None) and not stop.is_set():
             found = False
+            if more is not None and time.monotonic() - asked > 0.4:
+                asked = time.monotonic()
+                for path in set(more()) - seen:
+                    seen.add(path)
+                    followed[path] = _Followed(path, at_end=False)
             for path, log in list(followed.items()):
                 for line in log.read():
                     found = True
@@ -106,13 +120,13 @@ def follow(paths: Sequence[Path], stop: Stop) -> Iterator[tuple[Path, Line]]:
 
 
 class _Followed:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, at_end: bool = True) -> None:
         self._path = path
         self._parser = _Parser()
         self._file: IO[bytes] | None = None
         self._rest = b""
         self.gone = False
-        self._open(at_end=True)
+        self._open(at_end=at_end)
 
     def _open(self, *, at_end: bool) -> None:
         try:
@@ -132,6 +146,8 @@ class _Followed:
             self._file.close()
             self._rest = b""
             self._open(at_end=False)
+        while self.gone and (last := self._lines()):
+            lines += last
         return lines
 
     def _lines(self) -> list[Line]:

@@ -94,6 +94,7 @@ class Runtime:
             passthrough=stdio is not None,
             stdin=spec.stdin,
             keep_stdin=spec.keep_stdin,
+            log_limit=spec.log_limit,
         )
         ensure_directory(self._places.persist / spec.id, mode=0o700)  # conmon dies without a word where it is missing
         pid = conmon.create((*self._namespace.prefix, *command), stdio, bundle.directory)

@@ -60,6 +60,8 @@ class ContainerSpec:
     terminal: bool = False
     stdin: bool = False
     """What those type who attach goes to the process; without it, and without a terminal, its input is empty."""
+    log_limit: int = 10 << 20
+    """Bytes of its log that are kept."""
     keep_stdin: bool = False
     """The input stays open when whoever was attached leaves."""
     init: bool = False

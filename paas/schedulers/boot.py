@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from paas.errors import DeployFailed, InvalidInput
 from paas.model import DEFAULT_PATH, WEB, Image, Instance, InstanceState, Release
+from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import Sandbox, SandboxPool
 from paas.runtime.spec import ContainerSpec, new_id
@@ -86,11 +87,22 @@ class AppContainers:
 class Booter:
     """Makes and removes instances. Their rows are written first, so that an engine that dies finds what it made."""
 
-    def __init__(self, db: Database, runtime: Runtime, sandboxes: SandboxPool, containers: AppContainers) -> None:
+    def __init__(
+        self,
+        db: Database,
+        runtime: Runtime,
+        sandboxes: SandboxPool,
+        containers: AppContainers,
+        kept_logs: KeptLogs,
+        log_limit: Callable[[App], int],
+    ) -> None:
+        """`log_limit(app)` is how many bytes of its containers' logs are kept."""
         self._db = db
         self._runtime = runtime
         self._sandboxes = sandboxes
         self._containers = containers
+        self._kept_logs = kept_logs
+        self._log_limit = log_limit
         self._held: dict[str, Sandbox] = {}
         """Sandboxes by instance. Not found by address: after a restart of the machine addresses are given anew."""
 
@@ -123,6 +135,7 @@ class Booter:
         self._held[instance.id] = sandbox
         env = environment_of(image, release, instance.name, port)
         spec = self._containers.spec(instance.id, release, image, instance.name, arguments, env)
+        spec = replace(spec, log_limit=self._log_limit(app))
         try:
             releases.insert_instance(self._db, app, instance)
             self._runtime.create(spec, sandbox)
@@ -133,7 +146,19 @@ class Booter:
         return instance
 
     def discard(self, instance: Instance) -> None:
-        """Remove an instance's container, sandbox and row, whatever is left of them."""
+        """Remove an instance's container, sandbox and row, whatever is left of them. Its log is kept."""
+        row = releases.instance(self._db, instance.id)
+        if row is not None:
+            self._runtime.put_away(instance.id)
+            self._kept_logs.keep(
+                self._runtime.log_path(instance.id),
+                id=instance.id,
+                app=row.app_id,
+                release=instance.release,
+                name=instance.name,
+                started=row.started,
+                failed=row.instance.state is InstanceState.STARTING,
+            )
         self._runtime.remove(instance.id)
         sandbox = self._held.pop(instance.id, None)
         if sandbox is not None:

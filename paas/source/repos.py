@@ -48,6 +48,13 @@ def init_bare(path: Path, user: str) -> None:
     sync_directory(path.parent)
 
 
+def copy(source: Path, target: Path, user: str) -> None:
+    """Bring all branches, tags and commits of a repository into one that is empty. Raises SystemFailure."""
+    refs = "+refs/*:refs/*"
+    argv = ["git", "--git-dir", str(target), "fetch", "--quiet", "--no-auto-gc", str(source), refs]
+    system.run(argv, env=GIT_ENV, user=user, timeout=600)
+
+
 def tidy(path: Path, user: str | None = None) -> None:
     """Pack loose objects where git finds it worth it; pushes may go on meanwhile. As `user`, else as ourselves."""
     system.run(["git", "--git-dir", str(path), "gc", "--auto", "--quiet"], env=GIT_ENV, user=user, timeout=600)

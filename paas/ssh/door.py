@@ -195,6 +195,7 @@ class _Client(paramiko.ServerInterface):
         self._opened: set[int] = set()
         self._sessions: dict[int, Session] = {}
         self._terminals: dict[int, Terminal] = {}
+        self._plain: set[int] = set()
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"
@@ -248,6 +249,13 @@ class _Client(paramiko.ServerInterface):
         self._terminals[channel.get_id()] = Terminal(name[:64], _bounded(height, 24), _bounded(width, 80))
         return True
 
+    def check_channel_env_request(self, channel: paramiko.Channel, name: bytes, value: bytes) -> bool:
+        """The one variable that means something here: `ssh -o SendEnv=NO_COLOR`."""
+        if name != b"NO_COLOR" or not value:
+            return False
+        self._plain.add(channel.get_id())
+        return True
+
     def check_channel_window_change_request(
         self, channel: paramiko.Channel, width: int, height: int, pixelwidth: int, pixelheight: int
     ) -> bool:
@@ -267,7 +275,10 @@ class _Client(paramiko.ServerInterface):
         if self._who is None or channel.get_id() in self._sessions:
             return False
         terminal = self._terminals.pop(channel.get_id(), None)
-        session = Session(channel, self._who, self._engine, self._services, terminal)
+        number = channel.get_id()
+        plain = number in self._plain
+        self._plain.discard(number)
+        session = Session(channel, self._who, self._engine, self._services, terminal, plain=plain)
         self._sessions[channel.get_id()] = session
         threading.Thread(target=session.run, args=(command,), name="command", daemon=True).start()
         return True

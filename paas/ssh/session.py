@@ -22,13 +22,22 @@ class Session:
     """A channel and what is known of it before its command arrives."""
 
     def __init__(
-        self, channel: paramiko.Channel, who: Who, engine: Engine, services: GitServices, terminal: Terminal | None
+        self,
+        channel: paramiko.Channel,
+        who: Who,
+        engine: Engine,
+        services: GitServices,
+        terminal: Terminal | None,
+        *,
+        plain: bool = False,
     ) -> None:
+        """`plain`: the client wants no colours (NO_COLOR)."""
         self.channel = channel
         self._who = who
         self._engine = engine
         self._services = services
         self._terminal = terminal
+        self._plain = plain
         self._lock = threading.Lock()
         self._streams: Streams | None = None
         self._connection: socket.socket | None = None
@@ -65,6 +74,7 @@ class Session:
             "rows": size.rows,
             "columns": size.columns,
             "term": size.term,
+            "no_color": self._plain,
         }
         try:
             connection = self._engine.open(request, streams.theirs)

@@ -79,9 +79,33 @@ def rename(db: Database, app: int, name: AppName) -> None:
 def delete(db: Database, app: int) -> None:
     """Remove an app with all that belongs to it; its instances must be gone already."""
     with db.transaction() as connection:
-        for table in ("properties", "config"):
+        for table in ("properties", "config", "access"):
             connection.execute(f"DELETE FROM {table} WHERE app = ?", (app,))
         connection.execute("DELETE FROM apps WHERE id = ?", (app,))
+
+
+# -- deploy locks -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeployLock:
+    who: str
+    at: str
+
+
+def lock(db: Database, app: int, who: str) -> bool:
+    """Lock an app against changes; False when it is locked already."""
+    sql = "INSERT OR IGNORE INTO deploy_locks (app, who, at) VALUES (?, ?, ?)"
+    return db.execute(sql, (app, who, now())) > 0
+
+
+def lock_of(db: Database, app: int) -> DeployLock | None:
+    row = db.one("SELECT who, at FROM deploy_locks WHERE app = ?", (app,))
+    return DeployLock(row["who"], row["at"]) if row else None
+
+
+def unlock(db: Database, app: int) -> bool:
+    return db.execute("DELETE FROM deploy_locks WHERE app = ?", (app,)) > 0
 
 
 def set_stopped(db: Database, app: int, stopped: bool) -> None:

@@ -213,4 +213,54 @@ CREATE TABLE sealed (                           -- columns whose values are all 
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION, _2_BUILDS, _3_CONTAINERS, _4_REGISTRIES, _5_RELEASES)
+_6_PEOPLE = """
+CREATE TABLE access (
+    user TEXT NOT NULL,                         -- the name that keys are kept under
+    app INTEGER NOT NULL,                       -- 0: all apps
+    role TEXT NOT NULL,
+    standard INTEGER NOT NULL DEFAULT 0,        -- came with the user's first key
+    PRIMARY KEY (user, app, role)
+) WITHOUT ROWID;
+INSERT INTO access (user, app, role, standard)
+    SELECT name, 0, CASE admin WHEN 1 THEN 'admin' ELSE 'deploy' END, admin = 0 FROM ssh_keys;
+CREATE TABLE keys_of_users (                    -- as ssh_keys, but a user may have several
+    fingerprint TEXT PRIMARY KEY,               -- SHA256:BASE64
+    name TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+INSERT INTO keys_of_users SELECT fingerprint, name, public_key, created FROM ssh_keys;
+DROP TABLE ssh_keys;
+ALTER TABLE keys_of_users RENAME TO ssh_keys;
+CREATE INDEX ssh_keys_by_name ON ssh_keys(name);
+ALTER TABLE events ADD COLUMN outcome TEXT NOT NULL DEFAULT '';     -- '', failed, denied
+CREATE TABLE deploy_locks (                     -- apps:lock
+    app INTEGER PRIMARY KEY REFERENCES apps(id) ON DELETE CASCADE,
+    who TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+CREATE TABLE past_instances (                   -- gone, but their logs are kept
+    id TEXT PRIMARY KEY,
+    app INTEGER NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    release INTEGER NOT NULL,
+    name TEXT NOT NULL,                         -- web.1
+    started TEXT NOT NULL,
+    ended TEXT NOT NULL,
+    failed INTEGER NOT NULL,                    -- it never became healthy
+    size INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX past_instances_by_app ON past_instances(app, ended);
+CREATE TABLE oneoffs (                          -- run:detached
+    id TEXT PRIMARY KEY,
+    app INTEGER NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    name TEXT NOT NULL,                         -- run.4711
+    command TEXT NOT NULL,                      -- JSON
+    address TEXT NOT NULL,
+    who TEXT NOT NULL,
+    started TEXT NOT NULL,
+    expires TEXT NOT NULL,
+    UNIQUE (app, name)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION, _2_BUILDS, _3_CONTAINERS, _4_REGISTRIES, _5_RELEASES, _6_PEOPLE)

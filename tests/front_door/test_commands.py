@@ -168,7 +168,7 @@ def test_errors_say_what_to_do(client: Client, repository: Repository) -> None:
 def test_only_admin_keys_manage_keys(machine: Machine, client: Client) -> None:
     plain = machine.client("plain", admin=False)
     assert plain.ssh("apps:list").status == 0
-    assert "Only an admin key" in plain.ssh("ssh-keys:list", check=False).error
+    assert "needs the role admin" in plain.ssh("ssh-keys:list", check=False).error
     assert "plain" in client.ssh("ssh-keys:list").text
     client.ssh("ssh-keys:remove", "plain")
     assert plain.ssh("apps:list", check=False).status == 255
