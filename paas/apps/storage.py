@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +17,11 @@ from paas.state.apps import App
 from paas.state.database import Database
 from paas.system.files import ensure_directory
 
-_FORBIDDEN_TARGETS = ("/", "/proc", "/sys", "/dev", "/run/paas", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
+_FORBIDDEN_TARGETS = ("/", "/dev", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
+_FORBIDDEN_TREES = ("/proc", "/sys", "/run/paas")
+"""What the kernel shows there, and what hides some of it, is not to be covered."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 
 
 class Storage:
@@ -32,7 +39,8 @@ class Storage:
         pure = PurePosixPath(target)
         if not colon or not source or option not in ("", "ro", "rw"):
             raise InvalidInput(f"{shown(text)} is not of the form SOURCE:TARGET[:ro]")
-        if not pure.is_absolute() or ".." in pure.parts or "\0" in text or str(pure) in _FORBIDDEN_TARGETS:
+        forbidden = str(pure) in _FORBIDDEN_TARGETS or any(pure.is_relative_to(tree) for tree in _FORBIDDEN_TREES)
+        if not pure.is_absolute() or ".." in pure.parts or "\0" in text or forbidden:
             raise InvalidInput(f"{shown(target)} cannot be mounted over", hint="Give an absolute path such as /data.")
         return Mount(self._source(source, who), str(pure), option == "ro")
 
@@ -48,10 +56,26 @@ class Storage:
     def prepare(self, mount: Mount) -> None:
         """Make a directory that paas keeps, when it is not there yet. Raises NotFound for one of the host."""
         if mount.source.is_relative_to(self._paths.storage):
-            ensure_directory(self._paths.storage, mode=0o711)
-            ensure_directory(mount.source)
+            self._make(mount)
         elif not (mount.source.is_dir() or mount.source.is_file() or mount.source.is_socket()):
             raise NotFound(f"{mount.source} is neither a directory nor a file on this host", hint="Make it first.")
+
+    def _make(self, mount: Mount) -> None:
+        """One name at a time, past no symlink: a container can have made what lies below the first of them."""
+        top = ensure_directory(self._paths.storage, mode=0o700)
+        top.chmod(0o700)  # set-id programs may lie below, with their real owners: no user of the host may reach them
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        opened = os.open(top, flags)
+        try:
+            for name in mount.source.relative_to(top).parts:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o755, dir_fd=opened)
+                above, opened = opened, os.open(name, flags, dir_fd=opened)
+                os.close(above)
+        except OSError:
+            raise InvalidInput(f"{mount.source} is no directory, or lies behind a symlink") from None
+        finally:
+            os.close(opened)
 
     def without(self, app: App, mount: Mount) -> list[Mount]:
         present = self.of(app)
@@ -69,8 +93,11 @@ class Storage:
     def _source(self, text: str, who: Who) -> Path:
         path = Path(text)
         if not path.is_absolute():
-            if "/" in text or text.startswith("."):
-                raise InvalidInput(f"{shown(text)} is neither a plain name nor an absolute path")
+            if not _PLAIN.fullmatch(text):
+                raise InvalidInput(
+                    f"{shown(text)} is neither a plain name nor an absolute path",
+                    hint="A plain name has letters, digits, '_', '.' and '-', such as wiki-pages.",
+                )
             return self._paths.storage / text
         if ".." in path.parts:
             raise InvalidInput(f"{shown(text)} contains '..'")

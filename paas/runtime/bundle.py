@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import resource
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from paas.runtime.seccomp import CompiledProfile
 from paas.runtime.spec import ContainerSpec
 from paas.system import mounts
 from paas.system.files import ensure_directory, remove_tree, write_private
-from paas.system.inroot import make_directories, open_in_root
+from paas.system.inroot import make_directories, open_in_root, open_source
 
 _INIT = Path("/usr/bin/catatonit")
 _OPEN_FILES = 1 << 20
@@ -43,10 +44,12 @@ class Bundle:
         cgroup: str,
         profile: CompiledProfile,
         *,
+        kept: Path,
         volatile: bool = False,
     ) -> list[str]:
         """Mount the root and write config.json; returns the paths made only to be mounted over.
 
+        Below `kept` lies what containers may have written: symlinks there lead no volume's source elsewhere.
         On an error, call `remove`. Raises InvalidInput for a bad user or working directory.
         """
         ensure_directory(self.directory, mode=0o711)
@@ -59,7 +62,7 @@ class Bundle:
             parts = extras.prepare(self.directory, spec, layers, sandbox)
             files = {
                 **self._host_files(spec, sandbox),
-                **self._volumes(spec, sandbox),
+                **self._volumes(spec, sandbox, kept),
                 **parts,
                 **spec.host_files,
             }
@@ -117,7 +120,7 @@ class Bundle:
             found[target] = file
         return found
 
-    def _volumes(self, spec: ContainerSpec, sandbox: Sandbox) -> dict[str, Path]:
+    def _volumes(self, spec: ContainerSpec, sandbox: Sandbox, kept: Path) -> dict[str, Path]:
         """Id-mapped mounts of the volumes: what the container writes keeps its real owners on disk."""
         found: dict[str, Path] = {}
         if not spec.mounts:
@@ -126,13 +129,18 @@ class Bundle:
         try:
             for number, mount in enumerate(spec.mounts):
                 place = self.directory / f"volume{number}"
-                if mount.source.is_dir():
-                    ensure_directory(place)
-                elif mount.source.exists():
-                    place.touch()
-                else:
-                    raise InvalidInput(f"{mount.source} is to be mounted and is not on this host")
-                mounts.idmapped(mount.source, place, user)
+                try:
+                    source = open_source(mount.source, kept=kept)
+                except OSError:
+                    raise InvalidInput(f"{mount.source} is to be mounted and is not on this host") from None
+                try:
+                    if stat.S_ISDIR(os.fstat(source).st_mode):
+                        ensure_directory(place)
+                    else:
+                        place.touch()
+                    mounts.idmapped(Path(f"/proc/self/fd/{source}"), place, user)
+                finally:
+                    os.close(source)
                 found[mount.target] = place
         finally:
             os.close(user)

@@ -82,7 +82,8 @@ class Runtime:
             rootfs.begin_upper(data / "upper", self._paths.layers, spec.layers)
         write_private(home / "spec.json", json.dumps(_without_secrets(spec)))
         bundle = self._bundle(spec.id)
-        made = bundle.make(spec, sandbox, self._paths.layers, data, self._cgroup(spec.id), self._seccomp)
+        paths = self._paths
+        made = bundle.make(spec, sandbox, paths.layers, data, self._cgroup(spec.id), self._seccomp, kept=paths.data)
         if made:  # not again when it is made a second time
             write_private(home / "stubs.json", json.dumps(made))
         command = conmon.argv(

@@ -130,7 +130,10 @@ class Bench:
         bundle = Bundle(steps.paths.bundles / spec.id)
         process: system.Process | None = None
         try:
-            made = bundle.make(spec, self._sandbox, steps.paths.layers, data, group.path, steps.profile, volatile=True)
+            paths = steps.paths
+            made = bundle.make(
+                spec, self._sandbox, paths.layers, data, group.path, steps.profile, kept=paths.data, volatile=True
+            )
             command = conmon.crun(steps.places, "run", "--bundle", str(bundle.directory), spec.id, cgroups=False)
             kills, forks = cgroups.oom_kills(group.path), cgroups.refused_forks(group.path)
             argv = group.joined((*steps.namespace.prefix, *command))

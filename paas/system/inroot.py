@@ -9,9 +9,10 @@ import ctypes
 import errno
 import os
 import stat
+from pathlib import Path
 
 _OPENAT2 = 437
-_RESOLVE_IN_ROOT, _RESOLVE_NO_MAGICLINKS = 0x10, 0x02
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH, _RESOLVE_IN_ROOT = 0x02, 0x04, 0x08, 0x10
 _EAGAIN_TRIES = 16
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -22,7 +23,24 @@ class _OpenHow(ctypes.Structure):
 
 def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
     """Open `path` below the directory descriptor `root` and return a descriptor. Raises OSError as open(2) does."""
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    return _open(root, path, flags, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+
+
+def open_source(path: Path, *, kept: Path) -> int:
+    """Open what is to be mounted of the host (O_PATH), following symlinks, but for those below `kept`: containers write there,
+    and one of theirs would lead to wherever they like. Raises OSError, ELOOP for such a link."""
+    flags = os.O_PATH | os.O_CLOEXEC
+    if not path.is_relative_to(kept):
+        return os.open(path, flags)
+    top = os.open(kept, flags)
+    try:
+        return _open(top, str(path.relative_to(kept)), flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
+    finally:
+        os.close(top)
+
+
+def _open(root: int, path: str, flags: int, mode: int, resolve: int) -> int:
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     name = os.fsencode(path)
     if b"\0" in name:  # the kernel would see a shorter path than we do
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)

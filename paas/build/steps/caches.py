@@ -25,7 +25,8 @@ class CacheMounts:
     step that wants it at the same time gets an empty one of its own. See the Dockerfile reference."""
 
     def __init__(self, root: Path) -> None:
-        self._root = ensure_directory(root, mode=0o711)
+        self._root = ensure_directory(root, mode=0o700)
+        self._root.chmod(0o700)  # set-id programs of images may lie below, with their real owners
         self._lock = threading.Lock()
         self._users: Counter[str] = Counter()
         self._exclusive: set[str] = set()
