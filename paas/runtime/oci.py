@@ -39,6 +39,7 @@ _MASKED = [
     "/proc/timer_stats",
     "/proc/sched_debug",
     "/proc/scsi",
+    "/sys/dev/block",
     "/sys/firmware",
     "/sys/devices/virtual/powercap",
     "/sys/fs/selinux",
@@ -130,7 +131,7 @@ def _filesystems() -> list[dict[str, Any]]:
 
     return [
         mount("/proc", "proc", "nosuid,noexec,nodev"),
-        mount("/dev", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"),
+        mount("/dev", "tmpfs", "nosuid,noexec,strictatime,mode=755,size=65536k"),
         mount("/dev/pts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"),
         mount("/dev/shm", "tmpfs", "nosuid,noexec,nodev,mode=1777,size=65536k"),
         mount("/dev/mqueue", "mqueue", "nosuid,noexec,nodev"),
@@ -144,7 +145,7 @@ def _binds(spec: ContainerSpec, place: Placement) -> list[dict[str, Any]]:
             "destination": target,
             "type": "bind",
             "source": str(source),
-            "options": ["rbind", "rprivate", "ro" if target in place.read_only else "rw"],
+            "options": ["rbind", "rprivate", "nosuid", "nodev", "ro" if target in place.read_only else "rw"],
         }
         for target, source in place.files.items()
     ]
