@@ -197,6 +197,9 @@ table inet {frame.table} {{
         iifname {ours} ip daddr {METADATA} th dport != 53 drop
         iifname {ours} oifname {ours} ct status dnat accept
         iifname {ours} oifname {ours} drop
+        # An address that no container has at present: without a link it would go the way of everything else, outside.
+        iifname {ours} ip daddr {frame.instance_network} meta l4proto tcp reject with tcp reset
+        iifname {ours} ip daddr {frame.instance_network} drop
         iifname {ours} accept
         ct status dnat accept
         drop
