@@ -63,6 +63,11 @@ class Paths:
         return self.data / "scratch"
 
     @property
+    def downloads(self) -> Path:
+        """Parts of blobs whose download was interrupted."""
+        return self.data / "downloads"
+
+    @property
     def registry_logins(self) -> Path:
         """Names and passwords for image registries."""
         return self.data / "registries.json"

@@ -228,7 +228,7 @@ def delete(ctx: Context, image: Image) -> int:
     examples=("images:prune", "images:prune -a --force"),
 )
 def prune(ctx: Context, all: bool, force: bool) -> None:
-    """Remove images that have no name and no release; the build cache stays."""
+    """Remove images that have no name and no release, and what interrupted pulls have left; the build cache stays."""
     freed = 0
     if all:
         ctx.confirm("all", "This removes all images without a release, with their names.", force)
@@ -238,6 +238,6 @@ def prune(ctx: Context, all: bool, force: bool) -> None:
             except (Conflict, NotFound):
                 continue  # something began to use it, or it is gone
     done = ctx.platform.images.prune()
-    freed += done.size
+    freed += done.size + ctx.platform.registries.forget_interrupted()
     people.record(ctx.platform.db, ctx.who, "", "images:prune", decimal_bytes(freed))
     ctx.out.line(f"Total reclaimed space: {decimal_bytes(freed)}")

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from urllib3.exceptions import HTTPError
 
-from paas.errors import Cancelled, PaasError, SystemFailure
+from paas.errors import Cancelled, InvalidInput, PaasError, SystemFailure
 from paas.output import decimal_bytes
 from paas.registry.client import Repository, wrong_bytes
 from paas.registry.manifests import Descriptor
@@ -24,6 +24,7 @@ from paas.registry.transport import PATIENCE, Say, Unreachable, unreachable
 
 _AT_ONCE = 3
 _PIECE = 1 << 16
+_BLOCK = 1 << 20
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _SHOW_EVERY = 2.0
 
@@ -31,9 +32,11 @@ _SHOW_EVERY = 2.0
 class Downloads:
     """A context manager: blobs become files `directory/HEX`, each checked before it counts as done."""
 
-    def __init__(self, repository: Repository, directory: Path, say: Say) -> None:
+    def __init__(self, repository: Repository, directory: Path, say: Say, claim: Callable[[str, Path], None]) -> None:
+        """`claim(HEX, directory)` puts there what an earlier download has left of a blob."""
         self._repository = repository
         self._directory = directory
+        self._claim = claim
         self._say = say
         self._queue: queue.SimpleQueue[Descriptor | None] = queue.SimpleQueue()
         self._done: dict[str, Future[Path]] = {}
@@ -68,7 +71,7 @@ class Downloads:
             except TimeoutError:
                 pass
             if self._repository.transport.cancelled():
-                raise Cancelled("Cancelled; nothing was kept")
+                raise Cancelled("Cancelled; what has come so far spares the next pull its time")
             self._tell(blob)
 
     def _tell(self, blob: Descriptor) -> None:
@@ -90,7 +93,8 @@ class Downloads:
     def _download(self, blob: Descriptor) -> Path:
         path = self._directory / blob.digest.removeprefix("sha256:")
         try:
-            with path.open("wb") as file:
+            self._claim(path.name, self._directory)
+            with path.open("r+b" if path.exists() else "w+b") as file:
                 _Download(self._repository, blob, file, self._is_over, self._note).run()
         except OSError as error:
             raise disk_failure(error) from error
@@ -124,6 +128,30 @@ class _Download:
 
     def run(self) -> None:
         """Raises InvalidInput for other bytes than the digest's, Unreachable, Cancelled, OSError."""
+        resumed = self._take_up()
+        try:
+            self._complete()
+        except InvalidInput:
+            if not resumed:
+                raise
+            self._begin_anew()  # what was kept may be what a crash of the machine has left of it
+            self._complete()
+
+    def _take_up(self) -> bool:
+        """Whether there is a beginning from an earlier download; go on after it."""
+        while piece := self._file.read(_BLOCK):
+            self._received += len(piece)
+            self._hash.update(piece)
+        if self._received > self._blob.size:
+            self._begin_anew()
+        return self._received > 0
+
+    def _begin_anew(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._received, self._hash = 0, hashlib.sha256()
+
+    def _complete(self) -> None:
         failures = 0
         while self._received < self._blob.size or self._blob.size == 0:
             before = self._received
@@ -145,12 +173,10 @@ class _Download:
         response = self._repository.open_blob(self._blob, self._received)
         try:
             if self._received and not self._goes_on(response.status, response.headers.get("Content-Range", "")):
-                self._file.seek(0)
-                self._file.truncate()
-                self._received, self._hash = 0, hashlib.sha256()
+                self._begin_anew()
             for piece in response.stream(_PIECE):
                 if self._over():
-                    raise Cancelled("Cancelled; nothing was kept")
+                    raise Cancelled("Cancelled")
                 self._received += len(piece)
                 if self._received > self._blob.size:
                     raise wrong_bytes(self._repository.host, self._blob.digest)

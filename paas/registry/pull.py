@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from paas.errors import InvalidInput, PaasError, SystemFailure
+from paas.errors import Cancelled, InvalidInput, PaasError, SystemFailure
 from paas.image.apply import apply_layer
 from paas.image.foreign import parse_config
 from paas.image.lease import Lease
@@ -21,9 +20,9 @@ from paas.registry.client import Fetched, Repository
 from paas.registry.downloads import Downloads, disk_failure
 from paas.registry.endpoints import Endpoints, ask
 from paas.registry.manifests import Descriptor, Manifest, parse, total
-from paas.registry.transport import Say, Transport
+from paas.registry.partials import Partials
+from paas.registry.transport import Say, Transport, Unreachable
 from paas.state.origins import BlobRow
-from paas.system.files import ensure_directory, remove_tree
 
 _DEEPEST = 3
 """Indexes in indexes."""
@@ -39,18 +38,18 @@ class Pulled:
 
 
 class Puller:
-    """`limit` is the largest content of an image, in bytes; `scratch` where layers lie until they are unpacked."""
+    """`limit` is the largest content of an image, in bytes; `partials` is where layers lie until they are unpacked."""
 
-    def __init__(self, store: ImageStore, endpoints: Endpoints, scratch: Path, limit: int) -> None:
+    def __init__(self, store: ImageStore, endpoints: Endpoints, partials: Partials, limit: int) -> None:
         self._store = store
         self._endpoints = endpoints
-        self._scratch = scratch
+        self._partials = partials
         self._limit = limit
 
     def pull(self, reference: ImageReference, say: Say, lease: Lease, cancelled: Callable[[], bool]) -> Pulled:
         """Pull and tag. Says what it does in Docker's words.
 
-        Raises Unreachable, Denied, NotFound, Conflict, InvalidInput, SystemFailure, Cancelled; then nothing is kept.
+        Raises Unreachable, Denied, NotFound, Conflict, InvalidInput, SystemFailure, Cancelled; then there is no image.
         """
         with Transport(cancelled) as transport:
             repository, top = self._locate(reference, transport)
@@ -113,7 +112,7 @@ class Puller:
             say(f"{blob.short}: {'Pulling fs layer' if here[diff_id] is None else 'Already exists'}")
         missing = [blob for blob, diff_id in parts if here[diff_id] is None]
         layers: list[Layer] = []
-        with self._place(total(missing)) as directory, Downloads(repository, directory, say) as downloads:
+        with self._place(total(missing)) as directory, self._downloads(repository, directory, say) as downloads:
             downloads.start(missing)
             left = self._limit
             for blob, diff_id in parts:
@@ -160,19 +159,30 @@ class Puller:
         say(f"{blob.short}: Pull complete")
         return layer
 
+    def _downloads(self, repository: Repository, directory: Path, say: Say) -> Downloads:
+        return Downloads(repository, directory, say, self._partials.claim)
+
     @contextmanager
     def _place(self, size: int) -> Iterator[Path]:
-        """A directory with room for so many bytes; gone after the block, or else at the next start."""
-        ensure_directory(self._scratch, mode=0o711)
-        if size > self._limit or size > shutil.disk_usage(self._scratch).free:
-            raise SystemFailure(
-                f"The image's layers take {size} bytes, compressed, which is more than there is room for",
-                hint="Make room: paas images:prune, builder:prune. The setting image_limit limits an image.",
-            )
-        directory = ensure_directory(self._scratch / f"pull-{secrets.token_hex(6)}", mode=0o700)
+        """A directory with room for so many bytes. After an interruption what it has is kept for the next pull."""
+        directory = self._partials.workplace()
         try:
+            if size > self._room(directory):
+                self._partials.clear()
+            if size > self._room(directory):
+                raise SystemFailure(
+                    f"The image's layers take {size} bytes, compressed, which is more than there is room for",
+                    hint="Make room: paas images:prune, builder:prune. The setting image_limit limits an image.",
+                )
             yield directory
-        finally:
-            doomed = directory.with_suffix(".gone")
-            directory.rename(doomed)  # a download that still runs finds no place for its next file
-            remove_tree(doomed)
+        except (Unreachable, Cancelled):
+            self._partials.keep(directory)
+            raise
+        except BaseException:
+            self._partials.drop(directory)
+            raise
+        self._partials.drop(directory)
+
+    def _room(self, directory: Path) -> int:
+        """Bytes that an image may take here."""
+        return min(self._limit, shutil.disk_usage(directory).free)

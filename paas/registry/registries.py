@@ -14,6 +14,7 @@ from paas.registry.auth import Authorizer
 from paas.registry.client import Repository
 from paas.registry.credentials import Credentials, Login
 from paas.registry.endpoints import Endpoints
+from paas.registry.partials import Partials
 from paas.registry.pull import Pulled, Puller
 from paas.registry.push import Pushed, Pusher
 from paas.registry.search import Hit, search
@@ -28,7 +29,8 @@ class Registries:
         self.credentials = Credentials(paths.registry_logins)
         self._store = store
         self._endpoints = Endpoints(settings, self.credentials)
-        self._puller = Puller(store, self._endpoints, paths.scratch, settings.image_limit)
+        self._partials = Partials(paths.downloads)
+        self._puller = Puller(store, self._endpoints, self._partials, settings.image_limit)
         self._pusher = Pusher(store, self._endpoints, paths.scratch)
 
     def pull(self, name: str, say: Say, cancelled: Cancelled, lease: Lease | None = None) -> Pulled:
@@ -41,6 +43,10 @@ class Registries:
             return self._puller.pull(reference, say, lease, cancelled)
         with self._store.lease() as own:
             return self._puller.pull(reference, say, own, cancelled)
+
+    def forget_interrupted(self) -> int:
+        """Remove what interrupted pulls have left for the next ones; returns how many bytes that were."""
+        return self._partials.clear()
 
     def push(self, name: str, say: Say, cancelled: Cancelled) -> Pushed:
         """Push the image that has this tag here. Raises NotFound, InvalidInput; else as `pull`."""
