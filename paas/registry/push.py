@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from paas.image.packing import pack_layer
 from paas.image.reference import ImageReference
 from paas.image.store import ImageStore
 from paas.model import Image, Layer
+from paas.output import decimal_bytes
 from paas.registry.client import Repository, digest_of
 from paas.registry.downloads import disk_failure
 from paas.registry.endpoints import Endpoints
@@ -22,6 +26,7 @@ from paas.registry.uploads import upload, upload_bytes
 from paas.state.origins import BlobRow
 from paas.system.files import ensure_directory
 
+_AT_ONCE = 3
 _AS_OCI = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": OCI_LAYER,
     "application/vnd.docker.image.rootfs.diff.tar": "application/vnd.oci.image.layer.v1.tar",
@@ -50,7 +55,8 @@ class Pusher:
 
         Raises Unreachable, Denied, NotFound, Conflict, InvalidInput, SystemFailure, Cancelled.
         """
-        with Transport(cancelled) as transport, self._store.lease() as lease:
+        failed = threading.Event()
+        with Transport(lambda: failed.is_set() or cancelled()) as transport, self._store.lease() as lease:
             lease.add(*image.layers)
             endpoint = self._endpoints.find(reference.registry, transport)
             repository = self._endpoints.repository(endpoint, reference, transport)
@@ -58,10 +64,7 @@ class Pusher:
             say(f"The push refers to repository [{reference.registry}/{repository.name}]")
             for layer in image.layers:
                 say(f"{_short(layer)}: Preparing")
-            blobs: dict[int, BlobRow] = {}
-            for layer in image.layers:
-                if layer.number not in blobs:
-                    blobs[layer.number] = self._layer(repository, reference.registry, layer, say)
+            blobs = self._layers(repository, reference.registry, image, say, failed)
             parts = [blobs[layer.number] for layer in image.layers]
             config = _json(config_json(image, [part.diff_id for part in parts]))
             described = Descriptor(OCI_CONFIG, digest_of(config), len(config))
@@ -79,6 +82,28 @@ class Pusher:
         if self._store.tagged(str(reference)) == image:
             self._store.origins.note(str(reference), image.id, digest)
         return Pushed(digest, len(manifest))
+
+    def _layers(
+        self, repository: Repository, registry: str, image: Image, say: Say, failed: threading.Event
+    ) -> dict[int, BlobRow]:
+        """Make sure that the repository has all layers, several at a time; the first that fails stops the others."""
+        errors: list[BaseException] = []
+
+        def one(layer: Layer) -> tuple[int, BlobRow] | None:
+            try:
+                repository.transport.wait(0)  # raises Cancelled, also once another one has failed
+                return layer.number, self._layer(repository, registry, layer, say)
+            except BaseException as error:  # noqa: BLE001  raised below, the first of them
+                errors.append(error)
+                failed.set()
+                return None
+
+        layers = {layer.number: layer for layer in image.layers}
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="upload") as pool:
+            done = list(pool.map(one, layers.values()))
+        if errors:
+            raise errors[0]
+        return dict(found for found in done if found is not None)
 
     def _layer(self, repository: Repository, registry: str, layer: Layer, say: Say) -> BlobRow:
         """Make sure that the repository has a layer."""
@@ -105,7 +130,8 @@ class Pusher:
                 if location is None and repository.has_blob(blob.digest):
                     say(f"{_short(layer)}: Layer already exists")
                 else:
-                    upload(repository, blob, file, location)
+                    show = functools.partial(_show, say, _short(layer), blob.size)
+                    upload(repository, blob, file, location, show)
                     say(f"{_short(layer)}: Pushed")
         except OSError as error:
             raise disk_failure(error) from error
@@ -119,6 +145,10 @@ class Pusher:
 
 def _descriptor(blob: BlobRow) -> Descriptor:
     return Descriptor(_AS_OCI.get(blob.media_type, blob.media_type), blob.digest, blob.size)
+
+
+def _show(say: Say, short: str, size: int, sent: int) -> None:
+    say(f"{short}: Pushing {decimal_bytes(sent)}/{decimal_bytes(size)}")
 
 
 def _short(layer: Layer) -> str:

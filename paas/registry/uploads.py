@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO
 from urllib.parse import quote
 
@@ -22,17 +22,27 @@ _PASSING = frozenset({404, 416, 500, 502, 503, 504})
 """404 and 416: the registry has lost the upload, or has another part of it than we think."""
 
 
-def upload(repository: Repository, blob: Descriptor, file: IO[bytes], location: str | None = None) -> None:
+Sent = Callable[[int], object]
+"""Is told how many bytes of a blob have arrived, of one that goes in chunks."""
+
+
+def upload(
+    repository: Repository,
+    blob: Descriptor,
+    file: IO[bytes],
+    location: str | None = None,
+    sent: Sent = lambda count: None,
+) -> None:
     """Send a blob, to a place that was given for it before or to a new one. Raises PaasError."""
     for pause in PATIENCE:
         try:
-            _once(repository, blob, file, location or repository.begin_upload() or "")
+            _once(repository, blob, file, location or repository.begin_upload() or "", sent)
             return
         except (_Lost, Unreachable):
             location = None
             repository.transport.wait(pause)
     try:
-        _once(repository, blob, file, repository.begin_upload() or "")
+        _once(repository, blob, file, repository.begin_upload() or "", sent)
     except _Lost as error:
         raise error.problem from None
 
@@ -50,13 +60,13 @@ class _Lost(Exception):
         self.problem = problem
 
 
-def _once(repository: Repository, blob: Descriptor, file: IO[bytes], location: str) -> None:
+def _once(repository: Repository, blob: Descriptor, file: IO[bytes], location: str, sent: Sent) -> None:
     body: bytes = b""
     if blob.size <= _CHUNK:
         file.seek(0)
         body = file.read()
     else:
-        location = _chunks(repository, blob, file, location)
+        location = _chunks(repository, blob, file, location, sent)
     joiner = "&" if "?" in location else "?"
     answer = repository.upload("PUT", f"{location}{joiner}digest={quote(blob.digest, safe=':')}", {}, body)
     if answer.status not in (201, 202, 204):
@@ -65,7 +75,7 @@ def _once(repository: Repository, blob: Descriptor, file: IO[bytes], location: s
         raise InvalidInput(f"{repository.host} has kept something else than what was sent")
 
 
-def _chunks(repository: Repository, blob: Descriptor, file: IO[bytes], location: str) -> str:
+def _chunks(repository: Repository, blob: Descriptor, file: IO[bytes], location: str, sent: Sent) -> str:
     """Send all chunks; returns the address for the last request."""
     offset, lost = 0, 0
     while offset < blob.size:
@@ -79,6 +89,7 @@ def _chunks(repository: Repository, blob: Descriptor, file: IO[bytes], location:
                 raise _failed(repository, answer.status, answer.headers, blob)
             location = repository.location(answer)
             offset = _received(answer.headers, offset + len(data))
+            sent(offset)
         except Unreachable:
             lost += 1
             if lost >= len(PATIENCE):

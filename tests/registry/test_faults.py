@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 import time
 from email.utils import formatdate
 
@@ -147,3 +148,32 @@ def test_a_full_disk_has_words_and_leaves_nothing(there: Side, name: str, monkey
         assert_nothing(there)
     finally:
         run(["umount", str(there.paths.downloads)])
+
+
+def test_layers_are_sent_several_at_a_time_and_one_that_fails_stops_them(
+    here: Side, there: Side, repo: str, proxy: Proxy
+) -> None:
+    target = f"{proxy.host}/{repo.partition('/')[2]}:several"
+    tars = [archive(file(f"part{number}", os.urandom(100_000))) for number in range(6)]
+    image = here.image(*tars, name=target)
+    together = threading.Event()
+
+    def meet(method: str, path: str, headers: dict[str, str]) -> None:
+        """The first upload waits for the second to come."""
+        if method == "PUT" and "/uploads/" in path:
+            if len(proxy.paths("PUT", "/uploads/")) >= 2:
+                together.set()
+            assert together.wait(10)
+
+    proxy.fault = meet
+    here.push(target)
+    assert there.files(there.pull(target)) == here.files(image)
+
+    other = f"{proxy.host}/{repo.partition('/')[2]}-other:1"
+    here.image(*(archive(file(f"new{number}", os.urandom(100_000))) for number in range(6)), name=other)
+    before = len(proxy.paths("PUT", "/uploads/"))
+    proxy.fault = lambda method, path, headers: (403, {}, b"") if method == "PUT" and "/uploads/" in path else None
+    with pytest.raises(Denied):
+        here.push(other)
+    assert len(proxy.paths("PUT", "/uploads/")) - before <= 3
+    assert here.is_clean()
