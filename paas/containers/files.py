@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from paas.containers.lookup import Found
 from paas.containers.parts import Parts
 from paas.errors import Conflict
 from paas.image.tarring import write_tar
+from paas.image.unpack import unpack
 from paas.model import HistoryEntry, Image, ImageConfig
 from paas.paths import Paths
 from paas.runtime.rootfs import mounted_plain
@@ -113,7 +115,10 @@ class Files:
             lease.add(*base.layers)
             with self._still(found):
                 upper = parts.runtime.data(found.id) / "upper"
-                system.run(["cp", "--archive", "--reflink=auto", f"{upper}/.", str(draft.upper)], timeout=600)
+                if found.row is None:
+                    self._copy_moving(upper, draft.upper)
+                else:
+                    system.run(["cp", "--archive", "--reflink=auto", f"{upper}/.", str(draft.upper)], timeout=600)
             remove_stubs(draft.upper, parts.runtime.stubs(found.id))
             empty = not any(draft.upper.iterdir())
             layers = list(base.layers)
@@ -128,6 +133,18 @@ class Files:
             if reference:
                 store.tag(reference, image.id)
         return image
+
+    def _copy_moving(self, upper: Path, target: Path) -> None:
+        """Copy the changes of a container that goes on. It may put a symlink where a directory was a moment ago: no
+        program that goes by paths is safe there, so it is read and written by descriptors."""
+        with tempfile.TemporaryFile(dir=self._paths.containers) as file:
+            write_tar(upper, file.write)
+            file.seek(0)
+            root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                unpack(file, root, whiteouts=True)
+            finally:
+                os.close(root)
 
     @contextmanager
     def _still(self, found: Found) -> Iterator[None]:

@@ -40,12 +40,12 @@ def address(machine: Machine, name: str) -> str:
     return str(json.loads(machine.paas("inspect", name).text)[0]["NetworkSettings"]["IPAddress"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def victims(machine: Machine) -> Iterator[Victims]:
     """Another container that listens on 7000, another app, a service of the host on a port of its own."""
     with ExitStack() as undo:
         container = machine.paas("run", "-d", BASE_IMAGE, "sh", "-c", f"exec {_SERVER}").text.strip()
-        undo.callback(machine.paas, "rm", "-f", container)
+        undo.callback(machine.paas, "rm", "-f", container, check=False)
         client = machine.client("bystander")
         client.repository("bystander", SERVER).push("bystander")
         undo.callback(machine.paas, "apps:destroy", "bystander", "--force")
@@ -72,14 +72,14 @@ def victims(machine: Machine) -> Iterator[Victims]:
         yield Victims(at, values["OTHER_APP"], values)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def image_container(machine: Machine, victims: Victims) -> dict[str, Outcome]:
     """What all probes came to in a container of the base image."""
     text = probes.script(probes.ALL, victims.values).encode()
     return probes.outcomes(machine.paas("run", "--rm", "-i", BASE_IMAGE, "bash", "-s", input=text, timeout=120).text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def app_instance(machine: Machine, victims: Victims) -> Iterator[dict[str, Outcome]]:
     """What all probes came to in an instance of an app."""
     client = machine.client("intruder")

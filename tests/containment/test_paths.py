@@ -193,3 +193,26 @@ def test_accounts_that_are_no_file(machine: Machine, container: str, outside: Pa
         machine.paas("exec", container, "sh", "-c", f"rm -f /etc/passwd; {made}")
         assert machine.paas("exec", "-u", "intruder", container, "true", check=False, timeout=20).status != 0
     (outside / "passwd").unlink()
+
+
+def test_a_commit_of_an_app_that_plays_with_links(machine: Machine, outside: Path, victims: Victims) -> None:
+    """An app's container goes on during a commit: a directory may be a link out by the time it is entered."""
+    inside = f"/d; for n in $(seq 200); do echo x >/d/$n; done; rm -rf /e; echo y >/d/secret; ln -s {outside} /l"
+    swap = "while [ ! -e /stop ]; do mv -T /d /e; mv -T /l /d; mv -T /d /l; mv -T /e /d; done"
+    machine.paas("exec", "bystander.web.1", "sh", "-c", f"mkdir -p {inside}; rm -f /stop; ({swap}) >/dev/null 2>&1 &")
+    try:
+        for number in range(4):
+            done = machine.paas("commit", "bystander.web.1", f"swapped:{number}", check=False)
+            if done.status == 0:
+                seen = machine.paas("run", "--rm", f"swapped:{number}", "cat", "/d/secret", "/e/secret", check=False)
+                assert SECRET not in seen.text
+                machine.paas("rmi", f"swapped:{number}")
+    finally:
+        machine.paas("exec", "bystander.web.1", "sh", "-c", "touch /stop; rm -rf /d /e /l")
+    machine.paas(
+        "exec", "bystander.web.1", "sh", "-c", "rm -f /etc/issue; rm -rf /opt; mkdir /opt; echo kept >/opt/kept"
+    )
+    machine.paas("commit", "bystander.web.1", "quiet:1")
+    looked = machine.paas("run", "--rm", "quiet:1", "sh", "-c", "cat /opt/kept; ls /etc/issue", check=False)
+    assert looked.text == "kept\n" and looked.status != 0
+    machine.paas("rmi", "quiet:1")
