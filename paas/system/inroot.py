@@ -27,8 +27,8 @@ def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
 
 
 def open_source(path: Path, *, kept: Path) -> int:
-    """Open what is to be mounted of the host (O_PATH), following symlinks, but for those below `kept`: containers write there,
-    and one of theirs would lead to wherever they like. Raises OSError, ELOOP for such a link."""
+    """Open what is to be mounted of the host (O_PATH), following symlinks but for those below `kept`: containers write
+    there, and a link of theirs would lead to wherever they like. Raises OSError, ELOOP for such a link."""
     flags = os.O_PATH | os.O_CLOEXEC
     if not path.is_relative_to(kept):
         return os.open(path, flags)

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from paas.runtime.conmon import LOG_LIMIT
 from tests.conftest import BASE_IMAGE
 from tests.containment.conftest import Victims
 from tests.harness.waiting import wait_until
 from tests.machine import Machine
+
+LOG_LIMIT = 10 << 20
+"""logs:set max-size, where nobody has set it."""
 
 
 @pytest.fixture
