@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
 from typing import IO, cast
 
 from paas.errors import Cancelled, InvalidInput
@@ -14,6 +17,7 @@ from paas.image.unpack import Limits, compression, decompressed, peek, unpack
 from paas.model import Layer
 
 _LIMITS = Limits()
+_PIECE, _AHEAD = 1 << 20, 3
 _COMPRESSIONS = (None, "gzip", "zstd")
 """Those that image-spec's layer media types have."""
 
@@ -45,8 +49,8 @@ def apply_layer(
     kind = compression(head)
     if kind not in _COMPRESSIONS:
         raise InvalidInput(f"The layer is compressed with {kind}", hint="Layers are plain, gzip or zstd.")
-    plain = _Hashed(decompressed(whole, kind), cancelled)
-    with store.draft() as draft:
+    with _Ahead(decompressed(whole, kind)) as ahead, store.draft() as draft:
+        plain = _Hashed(cast(IO[bytes], ahead), cancelled)
         root = os.open(draft.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             unpack(cast(IO[bytes], plain), root, whiteouts=True, limits=limits)
@@ -56,6 +60,37 @@ def apply_layer(
         if diff_id is not None and found != diff_id:
             raise InvalidInput(f"The layer's content is not what the image's config says: {found} for {diff_id}")
         return store.keep(draft, layer_id(found), found, lease)
+
+
+class _Ahead:
+    """A stream that is read on another processor, a little ahead. A context manager: nobody reads on after it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="decompress")
+        self._pieces = deque(self._reader.submit(stream.read, _PIECE) for _ in range(_AHEAD))
+        self._data = memoryview(b"")
+
+    def __enter__(self) -> _Ahead:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.shutdown(cancel_futures=True)
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, perhaps fewer; none at the end."""
+        if not self._data and self._pieces:
+            data = self._pieces.popleft().result()
+            if data:
+                self._pieces.append(self._reader.submit(self._stream.read, _PIECE))
+            else:
+                self._pieces.clear()
+            self._data = memoryview(data)
+        found = self._data if size < 0 else self._data[:size]
+        self._data = self._data[len(found) :]
+        return bytes(found)
 
 
 class _Hashed:

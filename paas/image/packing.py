@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import struct
 import zlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
 from paas.image.store import ImageStore
 from paas.image.tarring import write_tar
 from paas.model import Layer
+
+_BLOCK = 1 << 20
+"""Bytes of the tar that are compressed by themselves: several processors work at once, on whatever number of them the
+bytes are the same. It costs a thousandth of the size."""
+_LEVEL = 5
+"""A hundredth larger than with gzip's usual 6, in little more than half of its time."""
+_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+"""RFC 1952: deflate, no name, no time, no system."""
+_LAST = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS).flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +36,55 @@ class Packed:
 
 def pack_layer(store: ImageStore, layer: Layer, file: IO[bytes]) -> Packed:
     """Write a layer's blob to a file, and note its diff_id in the store. Raises SystemFailure, OSError."""
-    plain, packed, size = hashlib.sha256(), hashlib.sha256(), 0
-    gzip = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)  # its header has no name and no time
+    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="gzip") as workers:
+        packer = _Packer(workers, file)
+        write_tar(store.layer_directory(layer.number), packer.write)
+        packed = packer.finish()
+    store.note_diff_id(layer, packed.diff_id)
+    return packed
 
-    def keep(data: bytes) -> None:
-        nonlocal size
-        packed.update(data)
-        file.write(data)
-        size += len(data)
 
-    def write(data: bytes) -> None:
-        plain.update(data)
-        keep(gzip.compress(data))
+class _Packer:
+    def __init__(self, workers: ThreadPoolExecutor, file: IO[bytes]) -> None:
+        self._workers = workers
+        self._file = file
+        self._plain = hashlib.sha256()
+        self._packed = hashlib.sha256()
+        self._crc = self._length = self._size = 0
+        self._block = bytearray()
+        self._waiting: deque[Future[bytes]] = deque()
+        self._most = 2 * (os.cpu_count() or 1)
+        self._keep(_HEADER)
 
-    write_tar(store.layer_directory(layer.number), write)
-    keep(gzip.flush())
-    diff_id = f"sha256:{plain.hexdigest()}"
-    store.note_diff_id(layer, diff_id)
-    return Packed(f"sha256:{packed.hexdigest()}", size, diff_id)
+    def write(self, data: bytes) -> None:
+        self._block += data
+        while len(self._block) >= _BLOCK:
+            self._send(bytes(self._block[:_BLOCK]))
+            del self._block[:_BLOCK]
+
+    def finish(self) -> Packed:
+        self._send(bytes(self._block))
+        while self._waiting:
+            self._keep(self._waiting.popleft().result())
+        self._keep(_LAST)
+        self._keep(struct.pack("<II", self._crc, self._length & 0xFFFF_FFFF))
+        return Packed(f"sha256:{self._packed.hexdigest()}", self._size, f"sha256:{self._plain.hexdigest()}")
+
+    def _send(self, block: bytes) -> None:
+        self._waiting.append(self._workers.submit(_deflated, block))
+        self._plain.update(block)
+        self._crc = zlib.crc32(block, self._crc)
+        self._length += len(block)
+        while len(self._waiting) > self._most:  # else all of it would come to lie in memory
+            self._keep(self._waiting.popleft().result())
+
+    def _keep(self, data: bytes) -> None:
+        self._packed.update(data)
+        self._file.write(data)
+        self._size += len(data)
+
+
+def _deflated(block: bytes) -> bytes:
+    """A part of a deflate stream that ends on a byte, so that others can follow it."""
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return deflate.compress(block) + deflate.flush(zlib.Z_SYNC_FLUSH)
