@@ -6,16 +6,23 @@ Imports next to nothing, so that it answers at once; what only a terminal needs 
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import sys
 
 from paas import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+    import socket
     from collections.abc import Sequence
     from typing import NoReturn
+else:
+    try:
+        import _signal as signal  # what CPython's modules of these names wrap, which take longer than the command
+        import _socket as socket
+    except ImportError:
+        import signal
+        import socket
 
 _SERVICES = ("serve", "ssh", "teardown")
 _READ_FILES = {
@@ -57,20 +64,22 @@ def main(argv: Sequence[str]) -> int:
         request["environment"] = _asked_variables(argv)
         descriptors.append(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
-        connection = wire.connect(socket_path())
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.connect(socket_path())
     except PermissionError:
         return _fail("Only root may use the engine's socket", "Run it with sudo.")
     except OSError:
         return _fail("The paas engine is not running", "Start it: systemctl start paas")
-    with connection:
-        try:
-            wire.send(connection, request, tuple(descriptors))
-            _forward_signals(connection, tty)
-            status = _wait(connection)
-        except wire.WireError as error:
-            return _fail(f"The command cannot be sent: {error}")
-        except OSError:
-            status = None
+    try:
+        wire.send(connection, request, tuple(descriptors))
+        _forward_signals(connection, tty)
+        status = _wait(connection)
+    except wire.WireError as error:
+        return _fail(f"The command cannot be sent: {error}")
+    except OSError:
+        status = None
+    finally:
+        connection.close()
     if status is None:
         return _fail("The paas engine stopped before the command ended", "See its log, then try again.")
     return status & 0xFF
@@ -135,9 +144,10 @@ def _forward_signals(connection: socket.socket, tty: bool) -> None:
         if sent:
             os._exit(128 + number)  # asked twice: leave at once, which the engine takes for a hang-up
         sent.append(number)
-        _tell(connection, {"signal": signal.Signals(number).name.removeprefix("SIG")})
+        _tell(connection, {"signal": names[number]})
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    names = {int(signal.SIGINT): "INT", int(signal.SIGTERM): "TERM"}
+    for number in names:
         signal.signal(number, forward)
     if tty:
         signal.signal(signal.SIGWINCH, lambda *_: _tell(connection, {"winch": _size()}))

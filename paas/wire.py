@@ -14,20 +14,26 @@ imports next to nothing.
 
 from __future__ import annotations
 
-import array
-import json
 import os
-import socket
 import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes longer to import than all of this file
+    import socket
     from typing import Any
+else:
+    try:
+        import _socket as socket  # what CPython's socket wraps, without all that the latter imports
+    except ImportError:
+        import socket
 
 LIMIT = 8 << 20
 """Bytes of the longest frame."""
 MAX_DESCRIPTORS = 4
 _LENGTH = struct.Struct(">I")
+_DESCRIPTOR = struct.calcsize("i")
+_EXIT = b'{"exit": '
+"""How the last frame of a command that has gone well begins."""
 
 Frame = dict[str, "Any"]
 
@@ -38,12 +44,12 @@ class WireError(Exception):
 
 def send(connection: socket.socket, frame: Frame, descriptors: tuple[int, ...] = ()) -> None:
     """Send a frame. Raises OSError when the other side is gone, WireError when the frame is too long."""
-    body = json.dumps(frame).encode()
+    body = _encoded(frame).encode()
     if len(body) > LIMIT:
         raise WireError(f"a message of {len(body)} bytes; the limit is {LIMIT}")
     data = memoryview(_LENGTH.pack(len(body)) + body)
     if descriptors:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
         data = data[connection.sendmsg([data], rights) :]
     while data:
         data = data[connection.send(data) :]
@@ -63,13 +69,32 @@ def receive(connection: socket.socket) -> tuple[Frame, list[int]] | None:
 
 def connect(path: str) -> socket.socket:
     """Connect to the engine. Raises OSError when there is none."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    from socket import AF_UNIX, SOCK_STREAM, socket
+
+    connection = socket(AF_UNIX, SOCK_STREAM)
     try:
         connection.connect(path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _encoded(value: object) -> str:
+    """JSON. What a command line usually holds is written here: to import json takes longer than all of the client."""
+    if isinstance(value, str) and value.isprintable() and '"' not in value and "\\" not in value:
+        return f'"{value}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_encoded, value))}]"
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return f"{{{', '.join(f'{_encoded(key)}: {_encoded(item)}' for key, item in value.items())}}}"
+    import json
+
+    return json.dumps(value)
 
 
 def _frame(connection: socket.socket, descriptors: list[int]) -> Frame | None:
@@ -80,6 +105,10 @@ def _frame(connection: socket.socket, descriptors: list[int]) -> Frame | None:
     if length > LIMIT:
         raise WireError(f"a message of {length} bytes")
     body = _read(connection, length, descriptors)
+    if body.startswith(_EXIT) and body[len(_EXIT) : -1].isdigit() and body.endswith(b"}"):
+        return {"exit": int(body[len(_EXIT) : -1])}
+    import json
+
     try:
         frame = json.loads(body)
     except (ValueError, RecursionError):
@@ -97,9 +126,8 @@ def _read(connection: socket.socket, count: int, descriptors: list[int]) -> byte
         piece, ancillary, flags, _ = connection.recvmsg(min(count - len(data), 65536), space, socket.MSG_CMSG_CLOEXEC)
         for level, kind, rights in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                found = array.array("i")
-                found.frombytes(rights[: len(rights) - len(rights) % found.itemsize])
-                descriptors.extend(found)
+                arrived = len(rights) // _DESCRIPTOR
+                descriptors.extend(struct.unpack(f"{arrived}i", rights[: arrived * _DESCRIPTOR]))
         if flags & socket.MSG_CTRUNC or len(descriptors) > MAX_DESCRIPTORS:
             raise WireError("too many descriptors")
         if not piece:
