@@ -102,7 +102,9 @@ def main(repeats: int, *, files: int = 10_000, megabytes: int = 150, change: int
                 print(f"podman: network by {podman.network}, store in memory")
             for side in sides:
                 side("import", "-", TINY, input=_root())
-            print(f"{'ms, median of ' + str(repeats):34s}" + "".join(f"{side.name:>16s}" for side in sides) + "   ratio")
+            print(
+                f"{'ms, median of ' + str(repeats):34s}" + "".join(f"{side.name:>16s}" for side in sides) + "   ratio"
+            )
             short(sides[:2], repeats)
             several(sides[:2], crowd, repeats)
             few = max(1, min(5, repeats // 3))
@@ -220,7 +222,7 @@ def _listens(run: Callable[..., Completed]) -> bool:
 def _root(files: int = 0, size: int = 0) -> bytes:
     """A root directory as a tar: busybox, and so many files that half compress."""
     stream = io.BytesIO(busybox_root())
-    chance = random.Random(1)  # noqa: S311  the same bytes each time
+    chance = random.Random(1)
     with tarfile.open(fileobj=stream, mode="a") as tar:
         link = tarfile.TarInfo("bin/true")
         link.type, link.linkname = tarfile.SYMTYPE, "busybox"

@@ -9,6 +9,7 @@ import resource
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from paas.errors import InvalidInput
 from paas.image.passwd import resolve_user
@@ -92,6 +93,11 @@ class Bundle:
 
     def config(self) -> dict[str, object]:
         value: dict[str, object] = json.loads((self.directory / "config.json").read_text())
+        return value
+
+    def resources(self) -> dict[str, Any]:
+        """`linux.resources` of the config."""
+        value: dict[str, Any] = json.loads((self.directory / "config.json").read_text())["linux"]["resources"]
         return value
 
     def remove(self) -> None:

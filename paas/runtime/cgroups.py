@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -113,15 +113,14 @@ class Group:
 
     def joined(self, command: Sequence[str]) -> tuple[str, ...]:
         """The command line that enters the cgroup first. Entering it from outside would race with what it starts."""
-        files = sorted({str(tree / "cgroup.procs") for tree in self._trees.values()})
-        return ("/bin/sh", "-c", _JOIN, "join", str(len(files)), *files, *command)
+        return joining(self._trees.values(), command)
 
     def remove(self) -> None:
         """Kill what is still in it, a process that its runtime could not take along perhaps, and remove it."""
         deadline = time.monotonic() + _PATIENCE
         while any(tree.exists() for tree in self._trees.values()) and time.monotonic() < deadline:
             for tree in self._trees.values():
-                _kill_all(tree)
+                kill_all(tree)
             remove(self.path)
             time.sleep(0.002)  # a process that was killed may be there for a moment
 
@@ -161,7 +160,14 @@ class Group:
             (self._trees["cpu"] / "cpu.shares").write_text(str(max(2, limits.weight * 1024 // 100)))
 
 
-def _kill_all(tree: Path) -> None:
+def joining(trees: Iterable[Path], command: Sequence[str]) -> tuple[str, ...]:
+    """The command line that enters these directories of cgroups first."""
+    files = sorted({str(tree / "cgroup.procs") for tree in trees})
+    return ("/bin/sh", "-c", _JOIN, "join", str(len(files)), *files, *command)
+
+
+def kill_all(tree: Path) -> None:
+    """Kill what is in one directory of a cgroup."""
     with contextlib.suppress(OSError):
         for pid in (tree / "cgroup.procs").read_text().split():
             with contextlib.suppress(ProcessLookupError):

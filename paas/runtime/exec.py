@@ -19,6 +19,7 @@ from types import TracebackType
 from paas.errors import SystemFailure
 from paas.system import run as system
 from paas.system.files import write_private
+from paas.system.processes import gone_within
 
 
 class ExecSession:
@@ -35,10 +36,9 @@ class ExecSession:
 
     def wait(self, timeout: float) -> int | None:
         """The exit status (128 + signal), or None when it runs on after `timeout` seconds."""
-        try:
-            status = self._process.wait(timeout)
-        except system.TimeoutExpired:
-            return None
+        if self._process.returncode is None and not gone_within(self._process.pid, timeout):
+            return None  # subprocess' own wait would look only every 50 ms
+        status = self._process.wait()
         return 128 - status if status < 0 else status
 
     def leave(self) -> None:

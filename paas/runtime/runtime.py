@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from paas.errors import Conflict, NotFound
+from paas.errors import Conflict, NotFound, PaasError, SystemFailure
 from paas.image.passwd import resolve_user
 from paas.paths import Paths
 from paas.runtime import cgroups, conmon, oci, rootfs, terminals, usage
 from paas.runtime.bundle import Bundle
+from paas.runtime.containergroup import ContainerGroup
 from paas.runtime.exec import ExecSession, start_exec
 from paas.runtime.sandbox import Sandbox, SandboxPool
 from paas.runtime.seccomp import CompiledProfile
@@ -24,11 +29,15 @@ from paas.runtime.steps import Steps
 from paas.runtime.usage import Usage
 from paas.runtime.watcher import Watcher
 from paas.settings import Settings
+from paas.system import mounts
 from paas.system import run as system
 from paas.system.files import ensure_directory, remove_tree, write_private
 from paas.system.processes import gone_within
 from paas.system.signals import signal_number
 
+log = logging.getLogger(__name__)
+
+_DOOMED = "doomed-"
 _EXIT_FILE_PATIENCE = 2.0
 """Seconds to wait for conmon's note after a process is gone; conmon itself may have been killed."""
 
@@ -51,6 +60,7 @@ class Runtime:
         self._places = conmon.Places(paths.run)
         self._namespace = cgroups.RuntimeNamespace(paths.run)
         self._watcher = Watcher()
+        self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cleaner")
         self._seccomp = CompiledProfile(paths.run, oci.CAPABILITIES)
 
     def prepare(self) -> None:
@@ -76,6 +86,9 @@ class Runtime:
         home = self._home(spec.id)
         ensure_directory(home, mode=0o700)
         data = ensure_directory(home / "data", mode=0o711)
+        if spec.volatile:
+            remove_tree(data / "work")  # overlayfs refuses a used one: it may be half of what it was
+            ensure_directory(data / "work")
         if not (data / "upper").exists():
             for name in ("work", "upper"):
                 ensure_directory(data / name)
@@ -83,14 +96,26 @@ class Runtime:
         write_private(home / "spec.json", json.dumps(_without_secrets(spec)))
         bundle = self._bundle(spec.id)
         paths = self._paths
-        made = bundle.make(spec, sandbox, paths.layers, data, self._cgroup(spec.id), self._seccomp, kept=paths.data)
+        made = bundle.make(
+            spec,
+            sandbox,
+            paths.layers,
+            data,
+            self._cgroup(spec.id),
+            self._seccomp,
+            kept=paths.data,
+            volatile=spec.volatile,
+        )
         if made:  # not again when it is made a second time
             write_private(home / "stubs.json", json.dumps(made))
+        group = self._group(spec.id)
+        group.create(bundle.resources())
         command = conmon.argv(
             self._places,
             spec.id,
             bundle.directory,
             self.log_path(spec.id),
+            group.joined(conmon.crun(self._places)),
             terminal=spec.terminal,
             passthrough=stdio is not None,
             stdin=spec.stdin,
@@ -105,7 +130,8 @@ class Runtime:
 
     def start(self, id: str) -> None:
         """Let a created container's process run, and watch it."""
-        system.run((*self._namespace.prefix, *conmon.crun(self._places, "start", id)))
+        if not conmon.let_begin(self._places, id):
+            system.run((*self._namespace.prefix, *conmon.crun(self._places, "start", id)))
         self.watch(id)
 
     def watch(self, id: str) -> None:
@@ -146,28 +172,44 @@ class Runtime:
 
     def pause(self, id: str) -> None:
         """Freeze all processes of a container. They take no signal before `resume`, SIGKILL neither on cgroups v1."""
-        system.run((*self._namespace.prefix, *conmon.crun(self._places, "pause", id)))
+        self._group(id).freeze()
 
     def resume(self, id: str, *, check: bool = True) -> None:
         """Without `check` nothing happens when it is not paused."""
-        system.run((*self._namespace.prefix, *conmon.crun(self._places, "resume", id)), check=check)
+        with contextlib.nullcontext() if check else contextlib.suppress(SystemFailure):
+            self._group(id).thaw()
 
     def remove(self, id: str) -> None:
         """Kill a container and remove all that belongs to it; harmless when there is nothing."""
         self.put_away(id)
         remove_tree(self._home(id))
 
+    def discard(self, id: str) -> None:
+        """Like `remove`, but the files go while nobody waits: to unmount a file system brings all of the disk up to
+        date. What an engine that ends leaves of them has names that are no container's, and goes with the next one."""
+        self.end(id)
+        for directory in (self._bundle(id).directory, self._home(id)):
+            doomed = directory.with_name(f"{_DOOMED}{secrets.token_hex(8)}")
+            with contextlib.suppress(FileNotFoundError):
+                directory.rename(doomed)
+                self._cleaner.submit(_remove_mounted, doomed)
+
     def put_away(self, id: str) -> None:
         """Kill a container and remove all of it but its changes and its log; `create` makes it again upon these."""
+        self.end(id)
+        self._bundle(id).remove()
+
+    def end(self, id: str) -> None:
+        """Kill a container; what is left of it are its files. Harmless when it has ended."""
         self._watcher.discard(id)
-        bundle = self._bundle(id)
-        if bundle.directory.exists():
-            system.run((*self._namespace.prefix, *conmon.crun(self._places, "delete", "--force", id)), check=False)
+        if self._bundle(id).directory.exists():
+            if self.pid(id) is not None:
+                self.resume(id, check=False)  # what is frozen cannot die
             self.stop(id, grace=0)
-        bundle.remove()
-        for path in (self._places.persist / id, self._places.sockets / id, self._places.exits / id):
+        self._group(id).remove()
+        places = self._places
+        for path in (places.crun / id, places.persist / id, places.sockets / id, places.exits / id):
             remove_tree(path)
-        cgroups.remove(self._cgroup(id))
 
     # -- what is known --------------------------------------------------------------------------------------------
 
@@ -212,7 +254,7 @@ class Runtime:
 
     def processes(self, id: str) -> list[int]:
         """All processes of a container, as the host sees them."""
-        return usage.processes(self._cgroup(id))
+        return usage.processes(self._cgroup(id), self.pid(id))
 
     def data(self, id: str) -> Path:
         """What a container has changed: `upper` and `work` of an overlay upon its layers, owners as on disk."""
@@ -268,7 +310,7 @@ class Runtime:
             process |= oci.run_as(process, resolve_user(self._bundle(id).root, user))
         if cwd is not None:
             process["cwd"] = cwd
-        prefix = (*self._namespace.prefix, *conmon.crun(self._places, "exec"))
+        prefix = (*self._namespace.prefix, *self._group(id).joined(conmon.crun(self._places, "exec")))
         return start_exec(prefix, id, process, self._bundle(id).directory, stdio if not terminal else None)
 
     # -- build steps ----------------------------------------------------------------------------------------------
@@ -284,8 +326,19 @@ class Runtime:
     def _bundle(self, id: str) -> Bundle:
         return Bundle(self._paths.bundles / id)
 
+    def _group(self, id: str) -> ContainerGroup:
+        return ContainerGroup(self._cgroup(id))
+
     def _cgroup(self, id: str) -> str:
         return f"{self._settings.cgroup}/{id}"
+
+
+def _remove_mounted(directory: Path) -> None:
+    try:
+        mounts.unmount_below(directory)
+        remove_tree(directory)
+    except (PaasError, OSError) as error:
+        log.error("%s cannot be removed: %s", directory, error)
 
 
 def _start_time(pid: int) -> int | None:

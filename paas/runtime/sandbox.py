@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 _REST = 64
 """A number given back is used again only after so many others, if there are: connections to its address may linger."""
+_QUIET = 0.25
+"""Seconds without a start or an end after which the pool is filled up: to make a sandbox takes as much of a processor
+as half of a container's start."""
 _LAST_ID = 2**32 - 2
 """Of user and group ids; the one above it stands for "none"."""
 
@@ -70,6 +74,9 @@ class SandboxPool:
         self._condition = threading.Condition()
         self._ready: deque[Sandbox] = deque()
         self._used: dict[int, Sandbox] = {}
+        self._ending: deque[Sandbox] = deque()
+        """Of those used, whose that nobody needs any more; the last one may be half destroyed."""
+        self._touched = 0.0
         self._resting: deque[int] = deque(maxlen=_REST)
         self._making: set[int] = set()
         self._next = 0
@@ -91,7 +98,7 @@ class SandboxPool:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop filling; the sandboxes stay for the next engine."""
+        """Stop filling; the sandboxes stay for the next engine. Those that were let go are destroyed."""
         with self._condition:
             self._closing = True
             self._condition.notify_all()
@@ -101,12 +108,20 @@ class SandboxPool:
     def take(self) -> Sandbox:
         """A sandbox of one's own: a ready one at once, else one made now (about 20 ms)."""
         with self._condition:
+            self._touched = time.monotonic()
             if self._ready:
                 sandbox = self._ready.popleft()
                 self._used[sandbox.number] = sandbox
                 self._condition.notify_all()
                 return sandbox
-            number = self._reserve()
+            while True:
+                try:
+                    number = self._reserve()
+                    break
+                except SystemFailure:
+                    if not self._ending:
+                        raise
+                    self._condition.wait(1)
         sandbox = self._make(number)
         with self._condition:
             self._used[number] = sandbox
@@ -122,6 +137,17 @@ class SandboxPool:
         with self._condition:
             self._used.pop(sandbox.number, None)
             self._resting.append(sandbox.number)
+
+    def let_go(self, sandbox: Sandbox) -> None:
+        """Like `release`, but nobody waits for it: half of the time goes by in the kernel, which ends a network."""
+        if self._thread is None:
+            self.release(sandbox)
+            return
+        with self._condition:
+            if self._used.get(sandbox.number) is sandbox and sandbox not in self._ending:
+                self._ending.append(sandbox)
+                self._touched = time.monotonic()
+                self._condition.notify_all()
 
     def at(self, address: IPv4Address) -> Sandbox | None:
         """The sandbox in use with this address."""
@@ -178,24 +204,39 @@ class SandboxPool:
             remove_tree(directory)
 
     def _fill(self) -> None:
-        while True:
-            with self._condition:
-                while not self._closing and len(self._ready) >= self._settings.ready_sandboxes:
-                    self._condition.wait()
-                if self._closing:
-                    return
-                try:
-                    number = self._reserve()
-                except SystemFailure:
-                    self._condition.wait(1)
-                    continue
+        while (job := self._next_job()) is not None:
             try:
-                sandbox = self._make(number)
+                if isinstance(job, Sandbox):
+                    self.release(job)
+                else:
+                    sandbox = self._make(job)
+                    with self._condition:
+                        self._ready.append(sandbox)
+                        self._making.discard(job)
             except (PaasError, OSError) as error:
-                log.error("no sandbox could be made ahead: %s", error)
+                log.error("a sandbox could not be made ahead, or removed: %s", error)
                 with self._condition:
                     self._condition.wait(1)
-                continue
-            with self._condition:
-                self._ready.append(sandbox)
-                self._making.discard(number)
+            finally:
+                if isinstance(job, Sandbox):
+                    with self._condition:
+                        self._ending.remove(job)
+                        self._condition.notify_all()
+
+    def _next_job(self) -> Sandbox | int | None:
+        """Wait for a sandbox to destroy, or the number of one to make; None when the pool is closed."""
+        with self._condition:
+            while True:
+                if self._ending:
+                    return self._ending[0]
+                if self._closing:
+                    return None
+                lacking = self._settings.ready_sandboxes - len(self._ready)
+                quiet_in = self._touched + _QUIET - time.monotonic()
+                if lacking > 0 and (quiet_in <= 0 or 2 * lacking > self._settings.ready_sandboxes):
+                    try:
+                        return self._reserve()
+                    except SystemFailure:
+                        self._condition.wait(1)
+                else:
+                    self._condition.wait(quiet_in if lacking > 0 else None)

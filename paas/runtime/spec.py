@@ -67,6 +67,8 @@ class ContainerSpec:
     init: bool = False
     """Run under catatonit, which reaps orphans and passes signals on."""
     read_only: bool = False
+    volatile: bool = False
+    """Nobody needs what it has written after a crash of the machine: it is not brought to disk."""
     no_new_privileges: bool = True
     capabilities: tuple[str, ...] | None = None
     """Fewer than all that containers may have; None for these."""

@@ -134,7 +134,7 @@ class Bench:
             made = bundle.make(
                 spec, self._sandbox, paths.layers, data, group.path, steps.profile, kept=paths.data, volatile=True
             )
-            command = conmon.crun(steps.places, "run", "--bundle", str(bundle.directory), spec.id, cgroups=False)
+            command = conmon.crun(steps.places, "run", "--bundle", str(bundle.directory), spec.id)
             kills, forks = cgroups.oom_kills(group.path), cgroups.refused_forks(group.path)
             argv = group.joined((*steps.namespace.prefix, *command))
             process = system.start(argv, stdout=output, stderr=output, new_session=True)
@@ -159,7 +159,7 @@ class Bench:
     def _end(self, id: str, process: system.Process) -> None:
         """Kill what still runs of a step, before anything is unmounted under it."""
         if process.poll() is None:
-            delete = conmon.crun(self._steps.places, "delete", "--force", id, cgroups=False)
+            delete = conmon.crun(self._steps.places, "delete", "--force", id)
             system.run((*self._steps.namespace.prefix, *delete), check=False)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # also what has just been forked and is in no state file yet

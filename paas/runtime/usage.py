@@ -26,15 +26,24 @@ class Usage:
     written: int = 0
 
 
-def processes(cgroup: str) -> list[int]:
-    """The pids in a cgroup (path below the root) and those below it."""
+def processes(cgroup: str, first: int | None) -> list[int]:
+    """The pids of a container: in its cgroup (path below the root) and those below it, and in the pid namespace of its
+    `first` process. An OCI runtime that waits for the end of an `exec` is in the cgroup alone."""
     found: set[int] = set()
     for directory, _, _ in os.walk(_tree("pids", cgroup)):
         try:
             found.update(map(int, Path(directory, "cgroup.procs").read_text().split()))
         except OSError:
             continue
-    return sorted(found)
+    inside = _pid_namespace(first)
+    return sorted(pid for pid in found if inside is not None and _pid_namespace(pid) == inside)
+
+
+def _pid_namespace(pid: int | None) -> str | None:
+    try:
+        return None if pid is None else str(Path(f"/proc/{pid}/ns/pid").readlink())
+    except OSError:
+        return None
 
 
 def of(cgroup: str, pid: int | None) -> Usage:

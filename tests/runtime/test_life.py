@@ -200,3 +200,31 @@ def test_no_zombies(host: Host) -> None:
         host.runtime.remove(host.boot("true"))
     host.pool.close()
     assert host.zombies() == []
+
+
+def test_what_is_discarded_goes_by_itself(host: Host) -> None:
+    id = host.boot("sleep", "60")
+    host.runtime.discard(id)
+    host.runtime.discard(id)
+    assert host.runtime.pid(id) is None and id not in host.runtime.ids()
+    assert host.container_cgroups() == []
+    assert eventually(lambda: not host.runtime.ids())
+
+
+def test_a_volatile_container_begins_again_with_what_it_wrote(host: Host) -> None:
+    spec = host.spec("sh", "-c", "cat /was; echo written >/was", volatile=True)
+    for _ in range(2):
+        sandbox = host.pool.take()
+        host.runtime.create(spec, sandbox)
+        host.runtime.start(spec.id)
+        assert host.runtime.wait(spec.id, timeout=10) == 0
+        host.runtime.put_away(spec.id)
+        host.pool.let_go(sandbox)
+    assert host.log(spec.id).endswith("written\n")
+
+
+def test_one_that_is_frozen_can_be_removed(host: Host) -> None:
+    id = host.boot("sleep", "60")
+    host.runtime.pause(id)
+    host.runtime.remove(id)
+    assert host.container_cgroups() == [] and not host.processes()
