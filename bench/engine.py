@@ -1,9 +1,9 @@
 """Containers and images beside Debian's podman in the same run: run, exec, ps, pull, push, commit, rm.
 
 podman gets its fastest arrangement: crun with cgroupfs, no event log, CNI with the iptables-legacy programs, its store
-in memory; rows in which the disk counts show it with a store on disk as well. Ours is on disk, in an engine in a machine
-made of namespaces. Each side has the same image, and a docker-registry of its own on loopback. Times are those of the
-whole command, with the nsenter that both need. Without podman ours is shown alone.
+in memory; rows in which the disk counts show it with a store on disk as well. Ours is on disk, in an engine in a
+machine made of namespaces. Each side has the same image, and a docker-registry of its own on loopback. Times are those
+of the whole command, with the nsenter that both need. Without podman ours is shown alone.
 Usage, as root: .venv/bin/python bench/engine.py [REPEATS | quick]
 """
 
@@ -25,9 +25,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.podman import Podman
 from paas.system.run import Completed
 from tests.harness.apps import busybox_root
+from tests.harness.podman import Podman
 from tests.harness.registry import config_of
 from tests.harness.waiting import wait_until
 from tests.machine import Machine
@@ -222,7 +222,7 @@ def _listens(run: Callable[..., Completed]) -> bool:
 def _root(files: int = 0, size: int = 0) -> bytes:
     """A root directory as a tar: busybox, and so many files that half compress."""
     stream = io.BytesIO(busybox_root())
-    chance = random.Random(1)
+    chance = random.Random(1)  # the same bytes each time
     with tarfile.open(fileobj=stream, mode="a") as tar:
         link = tarfile.TarInfo("bin/true")
         link.type, link.linkname = tarfile.SYMTYPE, "busybox"

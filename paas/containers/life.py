@@ -44,6 +44,8 @@ class Life:
         self._locks = NamedLocks()
         self._publishing = threading.Lock()
         self._held: dict[str, Sandbox] = {}
+        self._doomed: set[str] = set()
+        """Those that are being removed although they run."""
         self.health = Health(parts.db, parts.runtime)
         self.ends = Ends()
 
@@ -66,7 +68,7 @@ class Life:
         """
         id = new_id()
         with self.hold(id, "its start"):
-            with self._db.transaction():
+            with self._db.transaction(durable=False):  # one wait for the disk, when it runs
                 image = self._parts.images.find(image_name)
                 options = self._parts.volumes.completed(options, image)
                 wanted = self._parts.ports.settled(ports, image.config.exposed_ports if publish_all else ())
@@ -87,7 +89,15 @@ class Life:
         Raises Conflict for one that runs, unless `force` ends it.
         """
         if force:
-            self._kill_now(id)
+            self._doomed.add(id)  # nobody puts away first what is removed at once
+        try:
+            if force:
+                self._kill_now(id)
+            self._remove(id, force, volumes)
+        finally:
+            self._doomed.discard(id)
+
+    def _remove(self, id: str, force: bool, volumes: bool) -> None:
         with self.hold(id, "its removal"):
             row = self.get(id)
             if row.state in HOLDING and not force:
@@ -188,6 +198,8 @@ class Life:
 
     def finished(self, id: str) -> None:
         """Its process is gone: note how, unless somebody has done so already."""
+        if id in self._doomed:
+            return
         with self.hold(id, "its end"):
             row = containers.get(self._db, id)
             if row is not None and row.state in (State.RUNNING, State.PAUSED) and self._runtime.pid(id) is None:
@@ -198,9 +210,10 @@ class Life:
         row = self.get(id)
         status = self._runtime.status(id)
         code = LOST if status.exit_code is None else status.exit_code
-        self.clear(id)
-        containers.set_ended(self._db, id, State.EXITED, code, oom=status.oom, restarts=row.restarts)
-        self.publish(row)
+        if not model.loads(row.options).remove:
+            self.clear(id)
+            containers.set_ended(self._db, id, State.EXITED, code, oom=status.oom, restarts=row.restarts)
+            self.publish(row)
         try:
             self._ended(self.get(id))
         finally:
@@ -210,21 +223,32 @@ class Life:
         """Leave nothing of a container but what is on disk."""
         self.health.stop(id)
         self._runtime.put_away(id)
+        self._let_go(id)
+
+    def _let_go(self, id: str) -> None:
         sandbox = self._held.pop(id, None)
         if sandbox is not None:
-            self._parts.sandboxes.release(sandbox)
+            self._parts.sandboxes.let_go(sandbox)
 
     def delete(self, id: str, *, volumes: bool = False) -> None:
         """Remove all of it, and if told so the volumes that were made for it; its lock is held."""
         row = self.get(id)
-        containers.set_state(self._db, id, State.REMOVING)
-        self.clear(id)
-        self._runtime.remove(id)
-        containers.delete(self._db, id)
+        options = model.loads(row.options)
+        with self._db.transaction(durable=False):
+            containers.set_state(self._db, id, State.REMOVING)
+        code = row.exit_code
+        if row.state in (State.RUNNING, State.PAUSED) and self._runtime.pid(id) is None:
+            code = self._runtime.status(id).exit_code
+        self.health.stop(id)
+        self._runtime.end(id)
+        self._let_go(id)
+        with self._db.transaction(durable=not options.remove):
+            containers.delete(self._db, id)
+        self._runtime.discard(id)  # after its row: files without one are removed by the next engine
         if volumes:
-            self._parts.volumes.remove_anonymous(model.loads(row.options))
+            self._parts.volumes.remove_anonymous(options)
         self.publish(row)
-        self.ends.tell(id, LOST if row.exit_code is None else row.exit_code)
+        self.ends.tell(id, LOST if code is None else code)
 
     # -- what is known --------------------------------------------------------------------------------------------
 
@@ -267,12 +291,14 @@ class Life:
         check = image.config.healthcheck
         try:
             sandbox = self._held[row.id] = self._parts.sandboxes.take()
-            containers.set_starting(self._db, row.id, sandbox.address)
+            with self._db.transaction(durable=False):
+                containers.set_starting(self._db, row.id, sandbox.address)
             self._runtime.create(spec, sandbox)
             self.publish(row)
             before(row.id)
             self._runtime.start(row.id)
-            containers.set_running(self._db, row.id, self.health.first(check))
+            with self._db.transaction(durable=not options.remove):  # it does not outlive a crash in any case
+                containers.set_running(self._db, row.id, self.health.first(check))
             self.health.start(row.id, check)
         except SystemFailure as error:
             self.clear(row.id)

@@ -40,6 +40,7 @@ def spec_of(id: str, options: Options, image: Image, settings: Settings, resolv_
         keep_stdin=options.terminal or options.detached,
         init=options.init,
         read_only=options.read_only,
+        volatile=options.remove,
         capabilities=options.capabilities,
         mounts=options.mounts,
         memory=options.memory,

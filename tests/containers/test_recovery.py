@@ -68,7 +68,7 @@ def test_what_was_made_only_half_is_cleaned_up(fresh: Machine) -> None:
         assert all(status(fresh.paas, name).startswith("Up ") for name in _names(fresh))
         if listed:
             fresh.paas("rm", "-f", *listed)
-        assert not list((fresh.data_dir / "containers").iterdir())
+        wait_until(lambda: not list((fresh.data_dir / "containers").iterdir()), "their files are gone")
 
 
 def _names(machine: Machine) -> list[str]:
