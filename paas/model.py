@@ -164,15 +164,26 @@ class Process:
     command: tuple[str, ...] | None = None
 
 
+WebScheme = Literal["http", "https", "grpc", "grpcs"]
+Scheme = Literal["http", "https", "grpc", "grpcs", "tcp", "udp"]
+WEB_SCHEMES: tuple[WebScheme, ...] = ("http", "https", "grpc", "grpcs")
+TLS_SCHEMES: tuple[WebScheme, ...] = ("https", "grpcs")
+
+
 @dataclass(frozen=True, slots=True)
 class PortMap:
-    """`scheme:host:container`. http is served by nginx by hostname; tcp and udp go straight to the container."""
+    """`scheme:host:container`. WEB_SCHEMES are served by nginx; tcp and udp go straight to the container."""
 
-    scheme: Literal["http", "https", "tcp", "udp"]
+    scheme: Scheme
     host: int
     container: int
     address: str = ""
     """The host's address that it holds on, in IPv4's usual form; empty for all of them. Only for tcp and udp."""
+
+    @property
+    def is_web(self) -> bool:
+        """Whether nginx serves it, by hostname."""
+        return self.scheme in WEB_SCHEMES
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.host}:{self.container}"
@@ -271,14 +282,51 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """A public port of an app. nginx connects to the port `upstream` of the app's virtual address for it."""
+
+    scheme: WebScheme
+    port: int
+    upstream: int
+    to_https: int = 0
+    """Hostnames that the certificate is for are sent to https on this port; 0: they are served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirection:
+    """Visitors of a hostname are sent elsewhere: `target` is `[http[s]://]HOST[:PORT][/PATH]`."""
+
+    source: Hostname
+    target: str
+    code: int = 301
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may see an app: those with a name and password, and addresses (or networks) that need none."""
+
+    users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """(name, hash as crypt(3) takes it)"""
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """What nginx serves for an app: the hostnames, and the virtual address that spreads over its web instances."""
 
     app: AppName
     hostnames: tuple[Hostname, ...]
     upstream: IPv4Address
-    """Virtual address of the web process; nginx connects to its port 80 whatever the container's port is."""
-    listens: tuple[tuple[Literal["http", "https"], int], ...] = (("http", 80),)
-    """Public ports; `tcp` and `udp` port maps are not nginx's affair."""
-    client_max_body_size: str = "64m"
-    proxy_read_timeout: str = "60s"
+    """Virtual address of the web process."""
+    listens: tuple[Listen, ...] = (Listen("http", 80, 80),)
+    """`tcp` and `udp` port maps are not nginx's affair."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What paas.proxy.settings declares, by key; what is missing is as declared there."""
+    certificate: Path | None = None
+    """Directory with `server.crt` and `server.key`."""
+    secure: tuple[Hostname, ...] = ()
+    """The hostnames, and sources of redirections, that the certificate is for."""
+    access: Access | None = None
+    redirections: tuple[Redirection, ...] = ()
+    maintenance: Path | None = None
+    """Directory with the `maintenance.html` that is all that visitors get."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from paas.errors import Conflict
-from paas.model import PortMap
+from paas.model import TLS_SCHEMES, PortMap
 from paas.settings import Settings
 
 
 def check_reserved(settings: Settings, new: PortMap) -> None:
     """Raises Conflict for a port that apps are served on, or that paas needs itself."""
     low, high = settings.proxy_port_range
-    if new.scheme != "http" and new.host in (settings.http_port, settings.https_port):
-        raise Conflict(f"Port {new.host} is where all apps are served", hint="Choose another host port.")
+    if new.host == settings.http_port and new.scheme != "http":
+        raise Conflict(f"Port {new.host} is where all apps are served, by http", hint="Choose another host port.")
+    if new.host == settings.https_port and new.scheme not in TLS_SCHEMES:
+        raise Conflict(f"Port {new.host} is where all apps are served, by https", hint="Choose another host port.")
     if (new.host == settings.ssh_port and new.scheme != "udp") or low <= new.host <= high:
         raise Conflict(f"Port {new.host} is used by paas itself", hint="Choose another host port.")
 

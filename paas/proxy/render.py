@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +10,13 @@ from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from paas.errors import InvalidInput
-from paas.model import Route
+from paas.model import TLS_SCHEMES, Listen, Route
 from paas.paths import TEMPLATES
+from paas.proxy.servers import Upstream, check, servers
+from paas.proxy.settings import BY_KEY, SETTINGS, complete
+from paas.proxy.sockets import Sockets
 
-_SAFE = re.compile(r"[A-Za-z0-9.*_-]+")
-_SIZE = re.compile(r"[0-9]+[kmgKMG]?")
-_TIME = re.compile(r"[0-9]+(ms|s|m|h)?")
-KEEPALIVE_SECONDS = 15
-State = Literal["undeployed", "deploying", "stopped", "crashed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    scheme: str
-    public: int
-    local: int
-    default: bool
+State = Literal["undeployed", "deploying", "stopped", "crashed", "maintenance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,50 +39,88 @@ class Machine:
     mime_types: str
 
 
-def public_ports(routes: Sequence[Route], http_port: int) -> list[int]:
-    """The ports that have to be listened for; the http port always."""
-    return sorted({http_port, *(port for route in routes for _, port in route.listens)})
+@dataclass(frozen=True, slots=True)
+class Public:
+    """The ports all apps are served on."""
+
+    http: int
+    https: int
+    http2: bool = True
+
+
+def public_ports(routes: Sequence[Route], public: Public) -> list[int]:
+    """The ports that have to be listened for; those all apps share always."""
+    return sorted({public.http, public.https, *(listen.port for route in routes for listen in _served(route))})
 
 
 def render(
     routes: Sequence[Route],
     local: Mapping[int, int],
-    http_port: int,
+    public: Public,
     places: Places,
     machine: Machine,
     generation: int,
 ) -> dict[str, str]:
     """File names below the generation's directory -> their text. `local` maps public ports to those nginx opens.
 
-    On the http port a hostname nobody has is refused; another port that a single app maps is served to any hostname.
+    On the shared ports a hostname nobody has is refused; another port that a single app maps is served to any hostname.
+    Raises InvalidInput for a route that holds what cannot stand in a configuration.
     """
-    alone = {port: _only_app(routes, port) for port in local if port != http_port}
-    closed = [(public, port) for public, port in sorted(local.items()) if alone.get(public) is None]
+    sockets = Sockets(routes, local, public.http, public.https, ipv6=machine.ipv6, http2=public.http2)
     files = {
         "nginx.conf": _template("nginx.conf.j2").render(
             generation=generation,
-            closed=closed,
-            keepalive_seconds=KEEPALIVE_SECONDS,
+            closed=sockets.closed(),
+            client_defaults=[s for s in SETTINGS if s.directive in _BEFORE_THE_HOST_IS_KNOWN],
             directory=places.directory,
             logs=places.logs,
             scratch=places.scratch,
             user=machine.user,
             open_files=machine.open_files,
-            ipv6=machine.ipv6,
             mime_types=machine.mime_types,
         )
     }
     for route in routes:
-        _check(route)
-        listens = [Listen(s, port, local[port], alone.get(port) == route.app) for s, port in route.listens]
+        check(route)
+        settings = complete(route.settings)
         files[f"apps/{route.app}.conf"] = _template("app.conf.j2").render(
             route=route,
-            listens=listens,
+            settings=settings,
+            directives=[
+                (BY_KEY[key].directive, value) for key, value in settings.items() if BY_KEY[key].directive and value
+            ],
+            upstreams=[Upstream(route, number) for number in sorted({listen.upstream for listen in _served(route)})],
+            servers=servers(route, sockets),
+            hsts=_hsts(settings),
+            users_file=places.directory / _users_file(route),
             pages=places.pages,
             logs=places.logs,
-            ipv6=machine.ipv6,
         )
+        if route.access is not None and route.access.users:
+            files[_users_file(route)] = "".join(f"{name}:{hashed}\n" for name, hashed in route.access.users)
     return files
+
+
+_BEFORE_THE_HOST_IS_KNOWN = ("client_header_timeout", "keepalive_timeout")
+
+
+def _served(route: Route) -> list[Listen]:
+    """Without a certificate nothing is served by TLS."""
+    return [listen for listen in route.listens if route.certificate is not None or listen.scheme not in TLS_SCHEMES]
+
+
+def _users_file(route: Route) -> str:
+    return f"apps/{route.app}.users"
+
+
+def _hsts(settings: Mapping[str, str]) -> str:
+    """The value of Strict-Transport-Security, '' for none."""
+    if settings["hsts"] != "true":
+        return ""
+    parts = [f"max-age={settings['hsts-max-age']}"]
+    parts += ["includeSubDomains"] if settings["hsts-include-subdomains"] == "true" else []
+    parts += ["preload"] if settings["hsts-preload"] == "true" else []
+    return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +149,9 @@ _PAGES: dict[State, _Page] = {
         "To see why:",
         "paas logs {app}",
     ),
+    "maintenance": _Page(
+        "Down for maintenance", "This is being worked on and will be back soon.", "This page looks again by itself."
+    ),
 }
 
 
@@ -135,19 +165,6 @@ def page(app: str, state: State) -> str:
         command=chosen.command.format(app=app),
         reload=chosen.reload,
     )
-
-
-def _only_app(routes: Sequence[Route], port: int) -> str | None:
-    apps = {route.app for route in routes if any(public == port for _, public in route.listens)}
-    return apps.pop() if len(apps) == 1 else None
-
-
-def _check(route: Route) -> None:
-    """The types have refused bad values already; what is put into a configuration is looked at once more."""
-    words = [route.app, *route.hostnames]
-    fine = all(_SAFE.fullmatch(word) for word in words)
-    if not fine or not _SIZE.fullmatch(route.client_max_body_size) or not _TIME.fullmatch(route.proxy_read_timeout):
-        raise InvalidInput(f"{route.app} has a setting that cannot stand in nginx's configuration")
 
 
 @functools.cache

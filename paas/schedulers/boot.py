@@ -22,7 +22,7 @@ from paas.state.database import Database
 def web_port(release: Release) -> int:
     """The port the release's web process listens on."""
     for port in release.ports:
-        if port.scheme in ("http", "https"):
+        if port.is_web:
             return port.container
     raise DeployFailed(f"Release {release.number} serves no http port")
 

@@ -57,7 +57,7 @@ def same_run(old: Release, new: Release, process: ProcessType) -> bool:
 
     def essence(release: Release) -> object:
         commands = [p.command for p in release.processes if p.type == process]
-        web_ports = [p.container for p in release.ports if p.scheme in ("http", "https")][:1]
+        web_ports = [p.container for p in release.ports if p.is_web][:1]
         made_with = dict(release.made_with)
         return release.image_id, dict(release.config), commands, web_ports, release.mounts, release.commit, made_with
 

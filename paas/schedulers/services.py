@@ -76,7 +76,7 @@ def backends(release: Release | None, web: list[Instance]) -> Backends:
     return {
         port.host: [(instance.address, port.container) for instance in web]
         for port in release.ports
-        if port.scheme in ("http", "https")
+        if port.is_web
     }
 
 
