@@ -77,6 +77,16 @@ class Paths:
         return self.data / "nginx"
 
     @property
+    def certificates(self) -> Path:
+        """For each app, by its id, the certificate it is served with. Only root may look into it."""
+        return self.data / "certs"
+
+    @property
+    def maintenance(self) -> Path:
+        """For each app, by its id, the page it shows in maintenance."""
+        return self.nginx / "maintenance"
+
+    @property
     def ssh(self) -> Path:
         """Host keys of the SSH front door."""
         return self.data / "ssh"

@@ -4,17 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from paas.errors import NotFound
-from paas.names import Hostname
+from paas.apps.edge import EdgeSettings
+from paas.errors import Conflict, InvalidInput, NotFound
+from paas.names import Hostname, shown
 from paas.settings import Settings
 from paas.state import apps
 from paas.state.apps import App
 from paas.state.database import Database
 
+_DISPUTED = "\u00df\u03c2\u200c\u200d"
+"""What the two standards for international names, of 2003 and 2008, write differently in ASCII."""
+
+
+def hostname(text: str) -> Hostname:
+    """A hostname, of letters of any script: those outside ASCII are written in punycode. Raises InvalidInput."""
+    if text.isascii():
+        return Hostname(text)
+    if any(character in text for character in _DISPUTED):
+        raise InvalidInput(
+            f"{shown(text)} is written in two ways in the DNS", hint="Give its ASCII form, which begins with xn--."
+        )
+    wildcard, name = ("*.", text[2:]) if text.startswith("*.") else ("", text)
+    try:
+        return Hostname(wildcard + name.encode("idna").decode("ascii"))
+    except UnicodeError:
+        raise InvalidInput(f"{shown(text)} is not a hostname") from None
+
 
 class Domains:
-    def __init__(self, db: Database, settings: Settings, host_address: str) -> None:
+    def __init__(self, db: Database, settings: Settings, host_address: str, edge: EdgeSettings) -> None:
         self._db = db
+        self._edge = edge
         self._settings = settings
         self._host_address = host_address
 
@@ -30,12 +50,29 @@ class Domains:
         if app.own_domains:
             return apps.own_domains(self._db, app.id)
         bases = self.globals() or [Hostname(f"{self._host_address.replace('.', '-')}.sslip.io")]
-        if "." in app.name:
-            return [Hostname(app.name)]
-        return [Hostname(f"{app.name}.{base}") for base in bases if not base.startswith("*.")]
+        names = [app.name] if "." in app.name else [f"{app.name}.{b}" for b in bases if not b.startswith("*.")]
+        # What another app was given explicitly is that one's.
+        return [Hostname(name) for name in names if apps.domain_owner(self._db, name) is None]
+
+    def served(self, app: App) -> list[Hostname]:
+        """The same, but none while domains are disabled."""
+        return self.of(app) if self._edge.domains_enabled(app) else []
+
+    def check_free(self, app: App, hostnames: Iterable[Hostname]) -> None:
+        """Raises Conflict for a hostname that another app is served under, or redirects."""
+        wanted = set(hostnames)
+        for other in apps.listing(self._db):
+            if other.id == app.id:
+                continue
+            theirs = {*self.of(other), *(redirection.source for redirection in self._edge.redirections(other))}
+            for taken in sorted(wanted & theirs):
+                raise Conflict(
+                    f"{taken} belongs to app {other.name}",
+                    hint=f"Remove it there first: domains:remove {other.name} {taken}",
+                )
 
     def add(self, app: App, hostnames: Iterable[Hostname]) -> None:
-        apps.set_own_domains(self._db, app.id, [*self.of(app), *hostnames])
+        self.set(app, [*self.of(app), *hostnames])
 
     def remove(self, app: App, hostnames: Iterable[Hostname]) -> None:
         present = self.of(app)
@@ -49,7 +86,9 @@ class Domains:
         apps.set_own_domains(self._db, app.id, [hostname for hostname in present if hostname not in gone])
 
     def set(self, app: App, hostnames: Iterable[Hostname]) -> None:
-        apps.set_own_domains(self._db, app.id, hostnames)
+        wanted = list(hostnames)
+        self.check_free(app, wanted)
+        apps.set_own_domains(self._db, app.id, wanted)
 
     def clear(self, app: App) -> None:
         """Serve the app under no hostname."""

@@ -67,6 +67,7 @@ class Apps:
         return apps.get(self._db, name)
 
     def delete(self, app: App) -> None:
-        """Forget an app that has no instances any more, and remove its repository."""
+        """Forget an app that has no instances any more, and remove its repository, certificate and pages."""
         apps.delete(self._db, app.id)
-        remove_tree(self.repo(app))
+        for kept in (self.repo(app), self._paths.certificates / str(app.id), self._paths.maintenance / str(app.id)):
+            remove_tree(kept)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from paas.errors import Conflict, InvalidInput, NotFound
-from paas.model import ImageConfig, PortMap
+from paas.model import WEB_SCHEMES, ImageConfig, PortMap
 from paas.names import port_number, shown
 from paas.network.hostports import check_reserved, check_silent
+from paas.proxy.sockets import wire
 from paas.settings import Settings
 from paas.state import apps, containers
 from paas.state.apps import App
@@ -20,13 +22,12 @@ DEFAULT_PORT = 5000
 def parse(text: str) -> PortMap:
     """`scheme:host:container`, or `host:container` for http."""
     scheme, *numbers = text.split(":") if text.count(":") == 2 else ("http", *text.split(":"))
-    if len(numbers) != 2 or scheme not in ("http", "https", "tcp", "udp"):
+    if len(numbers) != 2 or scheme not in (*WEB_SCHEMES, "tcp", "udp"):
         raise InvalidInput(
             f"{shown(text)} is not a port map",
-            hint="Write SCHEME:HOST-PORT:CONTAINER-PORT, such as http:80:3000 or tcp:5432:5432.",
+            hint="Write SCHEME:HOST-PORT:CONTAINER-PORT, such as http:80:3000 or tcp:5432:5432."
+            " Schemes: http, https, grpc, grpcs, tcp, udp.",
         )
-    if scheme == "https":
-        raise InvalidInput("https port maps need a certificate, which apps cannot have yet", hint="Map http instead.")
     return PortMap(scheme, port_number(numbers[0]), port_number(numbers[1]))  # type: ignore[arg-type]
 
 
@@ -52,6 +53,21 @@ class Ports:
             present[new.scheme, new.host] = new
         return list(present.values())
 
+    def exactly(self, app: App, maps: Iterable[PortMap]) -> list[PortMap]:
+        """These maps alone, after checking that they are free. Raises Conflict."""
+        found: dict[int, PortMap] = {}
+        present = self.own(app)
+        for new in maps:
+            if (other := found.setdefault(2 * new.host + (new.scheme == "udp"), new)) is not new:
+                raise Conflict(f"{new} and {other} have the same host port", hint="Choose another host port.")
+            if new not in present:
+                self._check_free(app, new, instead=True)
+        return list(found.values())
+
+    def check_public(self, app: App, scheme: Literal["http", "https"], port: int) -> None:
+        """Raises Conflict for a port that cannot become the one an app is served on."""
+        self._check_free(app, PortMap(scheme, port, port))
+
     def without(self, app: App, words: Iterable[str]) -> list[PortMap]:
         """The app's own maps less those named as `host`, `scheme:host` or `scheme:host:container`."""
         present = self.own(app)
@@ -70,13 +86,14 @@ class Ports:
         present = self.own(app)
         for new in maps:
             if new not in present:
-                self._check_free(app, new)
+                self._check_free(app, new, instead=True)
         self.save(app, maps)
 
     def save(self, app: App, maps: Iterable[PortMap]) -> None:
         apps.set_ports(self._db, app.id, maps)
 
-    def _check_free(self, app: App, new: PortMap) -> None:
+    def _check_free(self, app: App, new: PortMap, *, instead: bool = False) -> None:
+        """`instead`: of all that the app maps now."""
         check_reserved(self._settings, new)
         protocol = "udp" if new.scheme == "udp" else "tcp"
         for container in containers.port_holders(self._db, new.host):
@@ -85,26 +102,37 @@ class Ports:
             raise Conflict(f"Port {new.host} leads to container {container.name}", hint="Choose another host port.")
         for owner, taken in apps.port_owners(self._db, new.host):
             same_protocol = (taken.scheme == "udp") == (new.scheme == "udp")
-            if same_protocol and not (taken.scheme == new.scheme == "http") and owner.id != app.id:
+            shared = taken.is_web and new.is_web and wire(taken.scheme) == wire(new.scheme)
+            if same_protocol and not shared and owner.id != app.id:
                 raise Conflict(f"Port {new.host} is mapped to app {owner.name}", hint="Choose another host port.")
-            if same_protocol and owner.id == app.id and taken.scheme != new.scheme:
+            if same_protocol and owner.id == app.id and taken.scheme != new.scheme and not instead:
                 raise Conflict(f"Port {new.host} is mapped already, by {taken}", hint="Choose another host port.")
-        mapped_already = bool(apps.port_owners(self._db, new.host)) or new.host == self._settings.http_port
+        for key, scheme in (("proxy:proxy-port", "http"), ("proxy:proxy-ssl-port", "https")):
+            for owner_id, text in apps.property_of_all(self._db, key).items():
+                if (
+                    text == str(new.host)
+                    and new.scheme != "udp"
+                    and not (new.is_web and wire(new.scheme) == wire(scheme))
+                ):
+                    who = apps.by_id(self._db, owner_id).name if owner_id else "every app"
+                    raise Conflict(f"Port {new.host} is where {who} is served", hint="Choose another host port.")
+        shared_ports = (self._settings.http_port, self._settings.https_port)
+        mapped_already = bool(apps.port_owners(self._db, new.host)) or new.host in shared_ports
         if not mapped_already:
             check_silent(new, self._who_listens)
 
 
 def effective(own: Sequence[PortMap], image: ImageConfig, http_port: int) -> list[PortMap]:
     """The maps of a release: the app's own, and its hostnames' http port unless that is mapped explicitly."""
-    if any(p.scheme == "http" and p.host == http_port for p in own):
+    if any(p.is_web and p.host == http_port for p in own):
         return list(own)
     return [PortMap("http", http_port, web_port(own, image)), *own]
 
 
 def web_port(maps: Iterable[PortMap], image: ImageConfig) -> int:
-    """The port a web process listens on: that of its first http map, else the image's one EXPOSEd port, else 5000."""
+    """The port a web process listens on: its first http or grpc map's, else the image's one EXPOSEd port, else 5000."""
     for port in maps:
-        if port.scheme == "http":
+        if port.is_web:
             return port.container
     exposed = [int(port.removesuffix("/tcp")) for port in image.exposed_ports if port.endswith("/tcp")]
     return exposed[0] if len(exposed) == 1 else DEFAULT_PORT

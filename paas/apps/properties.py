@@ -61,7 +61,7 @@ class Properties:
 
     def set(self, noun: str, key: str, value: str | None, app: App | None) -> None:
         """Set a property of an app, or (None) of all; no value takes it back. Raises InvalidInput."""
-        item = self.check(noun, key, value) if app else _checked(self.find(noun, key), value)
+        item = self.check(noun, key, value) if app else self.check_global(noun, key, value)
         apps.set_property(self._db, app.id if app else apps.GLOBAL, item.row, value or None)
 
     def check(self, noun: str, key: str, value: str | None) -> Property:
@@ -70,6 +70,10 @@ class Properties:
         if item.global_only:
             raise InvalidInput(f"{key} holds for all apps", hint=f"{noun}:set --global {key} ...")
         return _checked(item, value)
+
+    def check_global(self, noun: str, key: str, value: str | None) -> Property:
+        """A property that may be set to this for all apps. Raises InvalidInput."""
+        return _checked(self.find(noun, key), value)
 
     # -- those that are part of releases --------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
 from paas.deploy.cloning import Cloning
 from paas.deploy.detached import Detached
+from paas.deploy.edge import Edge
 from paas.deploy.editing import Editor
 from paas.deploy.held import Request
 from paas.deploy.importing import DokkuImport
@@ -69,6 +70,7 @@ class Platform:
     image_files: ImageFiles
     changes: Changes
     cloning: Cloning
+    edge: Edge
     rollbacks: Rollbacks
     pipeline: Pipeline
     routing: Routing
@@ -178,9 +180,13 @@ class Context:
 
     def read_all(self, limit: int) -> str:
         """All of the caller's input. Raises UsageError beyond `limit` bytes."""
-        data = b""
+        return self.read_bytes(limit).decode("utf-8", "replace")
+
+    def read_bytes(self, limit: int) -> bytes:
+        """All of the caller's input. Raises UsageError beyond `limit` bytes."""
+        data = bytearray()
         while piece := os.read(self.stdin, 65536):
             data += piece
             if len(data) > limit:
                 raise UsageError(f"The input is longer than {limit} bytes")
-        return data.decode("utf-8", "replace")
+        return bytes(data)

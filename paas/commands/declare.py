@@ -57,6 +57,8 @@ class Flag:
     short: str = ""
     many: bool = False
     number: bool = False
+    any: bool = False
+    """Stands for every flag that is not declared; its value is that flag's name without the dashes."""
 
     @property
     def parameter(self) -> str:
@@ -65,6 +67,8 @@ class Flag:
     @property
     def usage(self) -> str:
         words = f"{self.short}|{self.name}" if self.short else self.name
+        if self.any:
+            return f"[{words}]"
         if self.number:
             return f"[{words} [NUMBER]]"
         return f"[{words} {self.value}]" if self.value else f"[{words}]"
@@ -114,6 +118,7 @@ class Command:
 
 
 FORMAT = Flag("--format", "plain or json", "plain|json", parse=lambda text: _one_of(text, ("plain", "json")))
+KEY = Flag("--KEY", "print the value of this key alone, as --format json names it", any=True)
 FORCE = Flag("--force", "do not ask before destroying something")
 GLOBAL = Flag("--global", "for all apps")
 
@@ -221,8 +226,9 @@ def parse(
     """
     flags = {flag.name: flag for flag in command.flags} | {flag.short: flag for flag in command.flags if flag.short}
     values: dict[str, Any] = {
-        flag.parameter: [] if flag.many else (None if flag.value else False) for flag in command.flags
+        flag.parameter: [] if flag.many else (None if flag.value or flag.any else False) for flag in command.flags
     }
+    other = next((flag for flag in command.flags if flag.any), None)
     positional: list[str] = []
     queue = list(words)
     literal = False
@@ -245,6 +251,9 @@ def parse(
             if flag is None and common is not None and common.take(name, inline if equals else None, queue):
                 if name == "--app" and common.app is not None:
                     positional.insert(0, common.app)
+                continue
+            if flag is None and other is not None and word.startswith("--") and not equals:
+                values[other.parameter] = name.removeprefix("--")
                 continue
             if flag is None:
                 _unknown_flag(command, name, [*flags, *COMMON])

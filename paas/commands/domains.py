@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from paas.apps.domains import hostname
+from paas.apps.edge import DOMAINS_DISABLED
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORMAT, GLOBAL, Argument, app_argument
-from paas.commands.report import show
+from paas.commands.declare import FORMAT, GLOBAL, KEY, Argument, Flag, app_argument
+from paas.commands.every import for_one_or_all
+from paas.commands.report import Report, show
+from paas.errors import NotFound
 from paas.names import Hostname
 
-_HOSTNAMES = Argument("hostname", Hostname, many=True)
+_HOSTNAMES = Argument("hostname", hostname, many=True)
+ALL = Flag("--all", "for every app")
 
 
 @command("domains:add", app_argument(), _HOSTNAMES, examples=("domains:add wiki wiki.example.com",))
@@ -49,19 +54,48 @@ def reset(ctx: Context, app: str) -> None:
     ctx.out.heading(f"Reset the domains of {app}")
 
 
+@command("domains:enable", ALL, app_argument(optional=True), examples=("domains:enable wiki", "domains:enable --all"))
+def enable(ctx: Context, app: str | None, all: bool) -> None:
+    """Serve an app under its hostnames again."""
+    _switch(ctx, app, all, on=True)
+
+
+@command(
+    "domains:disable", ALL, app_argument(optional=True), examples=("domains:disable wiki", "domains:disable --all")
+)
+def disable(ctx: Context, app: str | None, all: bool) -> None:
+    """Serve an app under no hostname, without forgetting those it has.
+
+    A port of its own still leads to it: ports:add APP http:8080:5000 answers to any name.
+    """
+    _switch(ctx, app, all, on=False)
+
+
+def _switch(ctx: Context, app: str | None, all: bool, *, on: bool) -> None:
+    word = "enable" if on else "disable"
+
+    def change(name: str) -> None:
+        ctx.platform.edge.switch(name, DOMAINS_DISABLED, not on, ctx.request(), f"domains:{word}")
+        ctx.out.heading(f"Domains of {name} are {word}d")
+
+    for_one_or_all(ctx, app, all, change)
+
+
 @command(
     "domains:report",
     FORMAT,
     GLOBAL,
+    KEY,
     app_argument(optional=True),
     needs="view",
     examples=("domains:report wiki", "domains:report --global --format json"),
 )
-def report(ctx: Context, app: str | None, format: str | None, **flags: bool) -> None:
+def report(ctx: Context, app: str | None, format: str | None, KEY: str | None, **flags: bool) -> None:
     """Show the hostnames of one app, of all, or the global domains."""
     bases = " ".join(ctx.platform.domains.globals())
+    common: Report = {"domains-global-enabled": bool(bases), "domains-global-vhosts": bases}
     if flags["global"]:
-        show(ctx, "domains", [("Global", {"domains-global-vhosts": bases})], format)
+        show(ctx, "domains", [("Global", common)], format, KEY)
         return
     apps = [ctx.app(app)] if app else ctx.platform.apps.list()
     show(
@@ -71,14 +105,16 @@ def report(ctx: Context, app: str | None, format: str | None, **flags: bool) -> 
             (
                 found.name,
                 {
+                    "domains-app-enabled": ctx.platform.edge.settings.domains_enabled(found),
                     "domains-app-vhosts": " ".join(ctx.platform.domains.of(found)),
                     "domains-app-own": found.own_domains,
-                    "domains-global-vhosts": bases,
+                    **common,
                 },
             )
             for found in apps
         ],
         format,
+        KEY,
     )
 
 
@@ -99,7 +135,10 @@ def add_global(ctx: Context, hostname: list[Hostname]) -> None:
 @command("domains:remove-global", _HOSTNAMES, admin=True, examples=("domains:remove-global apps.example.org",))
 def remove_global(ctx: Context, hostname: list[Hostname]) -> None:
     """Remove global domains."""
-    left = [base for base in ctx.platform.domains.globals() if base not in hostname]
+    present = ctx.platform.domains.globals()
+    if unknown := [base for base in hostname if base not in present]:
+        raise NotFound(f"{unknown[0]} is not a global domain", hint=f"There are: {', '.join(present) or 'none'}")
+    left = [base for base in present if base not in hostname]
     ctx.platform.changes.global_domains(left, ctx.request())
     ctx.out.heading(f"Removed {' '.join(hostname)}")
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from paas.apps.properties import public
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORMAT, GLOBAL, Argument, app_argument
+from paas.commands.declare import FORMAT, GLOBAL, KEY, Argument, app_argument
 from paas.commands.report import Report, show
 from paas.errors import UsageError
+from paas.state.apps import App
 
 
 def define(
@@ -18,11 +19,16 @@ def define(
     keys: dict[str, str],
     examples: tuple[str, ...],
     more: Callable[[Context], Report] | None = None,
+    of_app: Callable[[Context, App], Report] | None = None,
+    save: Callable[[Context, App | None, str, str | None], None] | None = None,
     *,
     report: bool = True,
 ) -> None:
-    """Register the two commands, or (`report` false) the first alone: the noun has a report of its own. `keys` are the
-    properties with their help, for the page; `more` adds to the global report."""
+    """Register the two commands, or (`report` false) the first alone: the noun has a report of its own.
+
+    `keys` are the properties with their help, for the page; `more` adds to the global report, `of_app` to an app's;
+    `save` is for properties whose change is more than a row.
+    """
 
     def set_property(ctx: Context, app_key_value: list[str], **flags: bool) -> None:
         words = list(app_key_value)
@@ -30,7 +36,9 @@ def define(
         if not words:
             raise UsageError("Name a property", hint=f"Usage: {noun}:set <app>|--global <key> [<value>]")
         key, value = words[0], " ".join(words[1:])
-        if app is None:
+        if save is not None:
+            save(ctx, app, key, value or None)
+        elif app is None:
             ctx.platform.properties.set(noun, key, value, None)
         else:
             ctx.platform.changes.property(app.name, noun, key, value or None, ctx.request())
@@ -48,23 +56,25 @@ def define(
     if not report:
         return
 
-    def show_report(ctx: Context, app: str | None, format: str | None, **flags: bool) -> None:
+    def show_report(ctx: Context, app: str | None, format: str | None, KEY: str | None, **flags: bool) -> None:
         properties = ctx.platform.properties
         if flags["global"]:
             found: Report = {
                 f"{noun}-global-{item.key}": public(properties.raw(noun, item.key, None) or "")
                 for item in properties.of(noun)
             }
-            show(ctx, noun, [("global", found | (more(ctx) if more else {}))], format)
+            show(ctx, noun, [("global", found | (more(ctx) if more else {}))], format, KEY)
             return
         apps = [ctx.app(app)] if app else ctx.platform.apps.list()
-        show(ctx, noun, [(each.name, properties.report(noun, each)) for each in apps], format)
+        reports = [(each.name, (of_app(ctx, each) if of_app else {}) | properties.report(noun, each)) for each in apps]
+        show(ctx, noun, reports, format, KEY)
 
     show_report.__doc__ = f"Show the properties of {what}: as set for an app, as set for all, and what holds."
     command(
         f"{noun}:report",
         GLOBAL,
         FORMAT,
+        KEY,
         app_argument(optional=True),
         needs="view",
         examples=(f"{noun}:report wiki",),

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paas.commands.context import Context
+from paas.errors import UsageError
 from paas.output import pairs, to_json
 
 Report = dict[str, str | int | bool | None]
 
 
-def show(ctx: Context, title: str, reports: Iterable[tuple[str, Report]], format: str | None) -> None:
-    """One block for each (app, report), as Dokku prints it; or JSON: an object for one app, else one by app name."""
+def show(
+    ctx: Context, title: str, reports: Iterable[tuple[str, Report]], format: str | None, only: str | None = None
+) -> None:
+    """One block for each (app, report), as Dokku prints it; or JSON: an object for one app, else one by app name.
+
+    `only` prints a single value of each. Raises UsageError when no report has it.
+    """
     found = list(reports)
+    if only is not None:
+        for _, report in found:
+            if only not in report:
+                valid = ", ".join(f"--{key}" for key in report)
+                raise UsageError(f"Invalid flag passed, valid flags: {valid}")
+            ctx.out.line(_text(report[only]))
+        return
     if format == "json":
         values = [{key: value for key, value in report.items()} for _, report in found]
         ctx.out.line(to_json(values[0] if len(found) == 1 else dict(zip([n for n, _ in found], values, strict=True))))

@@ -45,10 +45,10 @@ def moment(text: str) -> datetime:
         raise InvalidInput(f"{shown(text)} is not a time", hint="Examples: 10m, 2h30m, 2024-05-01T10:00:00Z") from None
 
 
-def read_typed(ctx: Context, path: str, limit: int) -> str:
+def read_typed(ctx: Context, path: str, limit: int, hint: str = "Over ssh, give what it says.") -> str:
     """The text of a file of at most `limit` bytes. Raises InvalidInput."""
     if ctx.directory is None:
-        raise InvalidInput(f"{shown(path)} can be read only on the host itself", hint="Over ssh, give what it says.")
+        raise InvalidInput(f"{shown(path)} can be read only on the host itself", hint=hint)
     try:
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=ctx.directory)
     except OSError as error:

@@ -1,14 +1,15 @@
-"""urls, nginx:* — where an app answers."""
+"""urls, url — where an app answers."""
 
 from __future__ import annotations
 
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, app_argument
+from paas.errors import NotFound
 from paas.output import to_json
 
 
-@command("urls", FORMAT, app_argument(), aliases=("url",), needs="view", examples=("urls wiki",))
+@command("urls", FORMAT, app_argument(), needs="view", examples=("urls wiki",))
 def urls(ctx: Context, app: str, format: str | None) -> None:
     """Print the URLs of an app, the most important first."""
     found = ctx.platform.routing.urls(ctx.app(app))
@@ -19,7 +20,12 @@ def urls(ctx: Context, app: str, format: str | None) -> None:
         ctx.out.line(url)
 
 
-@command("nginx:show-config", app_argument(), needs="view", examples=("nginx:show-config wiki",))
-def show_config(ctx: Context, app: str) -> None:
-    """Print the nginx configuration of an app, as nginx runs it."""
-    ctx.out.line(ctx.platform.proxy.config(ctx.app(app).name))
+@command("url", app_argument(), needs="view", examples=("url wiki",))
+def url(ctx: Context, app: str) -> None:
+    """Print the most important URL of an app."""
+    found = ctx.platform.routing.urls(ctx.app(app))
+    if not found:
+        raise NotFound(
+            f"{app} is served under no hostname", hint=f"domains:report {app} and proxy:report {app} say why."
+        )
+    ctx.out.line(found[0])

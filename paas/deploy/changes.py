@@ -103,7 +103,7 @@ class Changes:
             maps = change(app)
             wanted = self._maker.wanted(app).but(ports=tuple(maps))
             self._applier.apply(app, wanted, lambda: self._ports.save(app, maps), why, request)
-            self._routing.apply()
+            self._routing.apply(app)
 
     def mounts(self, name: str, change: Callable[[App], list[Mount]], why: str, request: Request) -> None:
         with self._applier.hold(name, "a change of storage", request) as app:
@@ -181,7 +181,7 @@ class Changes:
             with ExitStack() as undo:
                 undo.callback(self._routing.apply)
                 undo.callback(app_rows.set_own_domains, self._db, app.id, before)
-                self._routing.apply()
+                self._routing.apply(app)
                 changed = app_rows.by_id(self._db, app.id)
                 self._applier.apply(changed, self._maker.wanted(changed), lambda: None, f"Domains: {detail}", request)
                 undo.pop_all()
@@ -208,6 +208,8 @@ class Changes:
             renamed = self._apps.rename(app, new)
             with ExitStack() as undo:
                 undo.callback(self._apps.rename, renamed, app.name)
+                self._routing.renamed(app, renamed)
+                undo.callback(self._routing.renamed, renamed, app)
                 self._routing.apply()
                 undo.pop_all()
             self._routing.update_page(renamed)
@@ -222,6 +224,7 @@ class Changes:
             self._scheduler.destroy(app)
             self._apps.delete(app)
             self._routing.apply()
+            self._routing.forget(app)
             people.record(self._db, request.who, app.name, "destroy")
 
     def refuse_if_busy(self, app: App) -> None:

@@ -111,6 +111,10 @@ class Pipeline:
             with GitTree(source, self._user) as tree:
                 tree.enter(self._settings.directory(app))
                 out.heading(f"Building {app.name} from Dockerfile")
+                if tree.entry("nginx.conf.sigil") is not None:
+                    out.warn(
+                        "nginx.conf.sigil is not used: apps bring no templates here; nginx:set has the usual settings"
+                    )
                 image = self._builds.image(build, tree, self._settings.options(app))
                 procfile = _procfile(tree)
             times["build"] = time.monotonic() - mark

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
 
+from paas.apps.certs import Certs
 from paas.apps.domains import Domains
-from paas.model import Route
+from paas.apps.edge import EdgeSettings
+from paas.apps.properties import Properties
+from paas.model import TLS_SCHEMES, WEB_SCHEMES, Listen, PortMap, Route
 from paas.proxy.proxy import Proxy
+from paas.proxy.settings import SETTINGS
 from paas.schedulers.services import Services
 from paas.settings import Settings
 from paas.state import apps, releases
@@ -15,31 +19,59 @@ from paas.state.database import Database
 
 
 class Routing:
-    def __init__(self, settings: Settings, db: Database, domains: Domains, services: Services, proxy: Proxy) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        db: Database,
+        domains: Domains,
+        services: Services,
+        proxy: Proxy,
+        properties: Properties,
+        edge: EdgeSettings,
+        certs: Certs,
+    ) -> None:
         self._settings = settings
         self._db = db
         self._domains = domains
         self._services = services
         self._proxy = proxy
+        self._properties = properties
+        self._edge = edge
+        self._certs = certs
+
+    def start(self) -> None:
+        """Let nginx serve what the database says, from now on."""
+        self._proxy.start(self.routes, lambda: self._properties.value("nginx", "http2", None) == "on")
 
     def routes(self) -> list[Route]:
-        return [self.route(app) for app in apps.listing(self._db)]
+        """Of all apps that nginx serves."""
+        return [self.route(app) for app in apps.listing(self._db) if self._edge.is_served(app)]
 
     def route(self, app: App) -> Route:
-        release = releases.current(self._db, app)
-        http: list[tuple[Literal["http", "https"], int]] = [("http", self._settings.http_port)]
-        if release is not None:
-            http = [("http", port.host) for port in release.ports if port.scheme == "http"]
+        certificate = self._certs.current(app)
+        hostnames = tuple(self._domains.served(app))
+        redirections = tuple(self._edge.redirections(app))
+        names = {*hostnames, *(redirection.source for redirection in redirections)}
+        secure = tuple(sorted(name for name in names if certificate and certificate.covers(name)))
         return Route(
             app=app.name,
-            hostnames=tuple(self._domains.of(app)),
+            hostnames=hostnames,
             upstream=self._services.address(app),
-            listens=tuple(http),
+            listens=self._listens(app, with_tls=certificate is not None),
+            settings=self._nginx_settings(app),
+            certificate=certificate.directory if certificate else None,
+            secure=secure,
+            access=self._edge.access(app),
+            redirections=redirections,
+            maintenance=self._edge.maintenance(app),
         )
 
-    def apply(self) -> None:
-        """Bring nginx in step. Nothing happens when nothing that it serves has changed."""
-        self._proxy.apply()
+    def apply(self, app: App | None = None, *, force: bool = False) -> None:
+        """Bring nginx in step. Nothing happens when nothing that it serves has changed.
+
+        Raises SystemFailure when nginx refuses what this app would be served by: it goes on as it was.
+        """
+        self._proxy.apply(app.name if app else None, force=force)
 
     def update_page(self, app: App, *, deploying: bool = False) -> None:
         """Choose the page visitors get while no instance answers."""
@@ -48,11 +80,69 @@ class Routing:
         else:
             self._proxy.set_page(app.name, "stopped" if app.stopped else "crashed")
 
+    def forget(self, app: App) -> None:
+        """After an app has been removed."""
+        self._proxy.forget(app.name)
+
+    def renamed(self, app: App, new: App) -> None:
+        self._proxy.renamed(app.name, new.name)
+
     def urls(self, app: App) -> list[str]:
         """Where the app answers, the most important first."""
+        if not self._edge.is_served(app):
+            return []
         route = self.route(app)
+        sources = {redirection.source for redirection in route.redirections}
         found = []
-        for scheme, port in route.listens:
-            suffix = "" if port == {"http": 80, "https": 443}[scheme] else f":{port}"
-            found += [f"{scheme}://{hostname}{suffix}" for hostname in route.hostnames]
+        for listen in sorted(route.listens, key=lambda listen: listen.scheme not in TLS_SCHEMES):
+            scheme = {"grpc": "http", "grpcs": "https"}.get(listen.scheme, listen.scheme)
+            suffix = "" if listen.port == {"http": 80, "https": 443}[scheme] else f":{listen.port}"
+            for hostname in route.hostnames:
+                is_secure = hostname in route.secure
+                if hostname not in sources and (
+                    is_secure if scheme == "https" else not (is_secure and listen.to_https)
+                ):
+                    found.append(f"{scheme}://{hostname}{suffix}")
+        return found
+
+    def _listens(self, app: App, *, with_tls: bool) -> tuple[Listen, ...]:
+        """The public ports of an app: as its release maps them, and with a certificate the https port."""
+        http_port = self._settings.http_port
+        release = releases.current(self._db, app)
+        maps = [port for port in release.ports if port.is_web] if release else [PortMap("http", http_port, http_port)]
+        chosen = {port.host for port in apps.ports(self._db, app.id)}
+        found: list[Listen] = []
+        for port in maps:
+            usual = port.host == http_port and http_port not in chosen
+            public = self.http_port(app) if usual else port.host
+            for scheme in WEB_SCHEMES:
+                if scheme == port.scheme and (with_tls or scheme not in TLS_SCHEMES):
+                    found.append(Listen(scheme, public, port.host))
+        if with_tls:
+            tls_port = self.https_port(app)
+            if not any(listen.port == tls_port for listen in found):
+                found.append(Listen("https", tls_port, http_port))
+            if any(listen == Listen("https", tls_port, listen.upstream) for listen in found):
+                found = [
+                    replace(listen, to_https=tls_port)
+                    if (listen.scheme, listen.upstream) == ("http", http_port)
+                    else listen
+                    for listen in found
+                ]
+        return tuple(found)
+
+    def http_port(self, app: App) -> int:
+        """The port an app's hostnames are served on, where it maps none to that end itself."""
+        return int(self._properties.value("proxy", "proxy-port", app) or self._settings.http_port)
+
+    def https_port(self, app: App) -> int:
+        return int(self._properties.value("proxy", "proxy-ssl-port", app) or self._settings.https_port)
+
+    def _nginx_settings(self, app: App) -> dict[str, str]:
+        """What is set, for the app or for all."""
+        found = {}
+        for setting in SETTINGS:
+            value = self._properties.value("nginx", setting.key, app)
+            if value != setting.default:
+                found[setting.key] = str(value)
         return found

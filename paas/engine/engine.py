@@ -10,10 +10,13 @@ from types import TracebackType
 from paas.apps import access, lifecycle, logs
 from paas.apps.access import Access
 from paas.apps.build_settings import BuildSettings, declared
+from paas.apps.certs import Certs
 from paas.apps.domains import Domains
+from paas.apps.edge import EdgeSettings
 from paas.apps.environment import Environment
 from paas.apps.keys import Keys
 from paas.apps.lifecycle import Apps
+from paas.apps.pages import Pages
 from paas.apps.ports import Ports
 from paas.apps.processes import Processes
 from paas.apps.properties import Properties
@@ -26,12 +29,13 @@ from paas.containers.parts import Parts
 from paas.containers.ports import HostPorts
 from paas.containers.supervise import Containers
 from paas.containers.volumes import Volumes
-from paas.deploy import pipeline, retention
+from paas.deploy import edge, pipeline, retention
 from paas.deploy.applying import Applier
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
 from paas.deploy.cloning import Cloning
 from paas.deploy.detached import Detached
+from paas.deploy.edge import Edge
 from paas.deploy.editing import Editor
 from paas.deploy.held import AppLocks
 from paas.deploy.importing import DokkuImport
@@ -141,6 +145,7 @@ class Engine:
                 *lifecycle.PROPERTIES,
                 *logs.PROPERTIES,
                 *retention.PROPERTIES,
+                *edge.PROPERTIES,
             ],
         )
         kept_logs = KeptLogs(db, paths)
@@ -159,14 +164,17 @@ class Engine:
 
         apps = Apps(db, paths, settings.user)
         environment = Environment(db)
-        domains = Domains(db, settings, host_address())
+        proxy = Proxy(settings, paths, network.set_proxy)
+        undo.callback(proxy.close)
+        edge_settings = EdgeSettings(db, paths, proxy.default_maintenance)
+        certs = Certs(db, paths)
+        certs.recover()
+        domains = Domains(db, settings, host_address(), edge_settings)
         ports = Ports(db, settings, who_listens)
         processes = Processes(db)
         storage = Storage(db, paths)
         maker = ReleaseMaker(settings, db, environment, ports, processes, storage, properties)
-        proxy = Proxy(settings, paths, network.set_proxy)
-        undo.callback(proxy.close)
-        routing = Routing(settings, db, domains, services, proxy)
+        routing = Routing(settings, db, domains, services, proxy, properties, edge_settings, certs)
         app_locks = AppLocks(db, locks)
         kept = Retention(db, properties)
         applier = Applier(db, apps, images, maker, scheduler, routing, app_locks, kept)
@@ -195,7 +203,7 @@ class Engine:
         containers.adopt()
         detached.adopt()
         network.restore(NetworkState(*services.wanted(), proxy.ports_in_force()))
-        proxy.start(routing.routes)
+        routing.start()
         supervisor.boot(lost)
         containers.boot()
 
@@ -246,6 +254,19 @@ class Engine:
             registries=registries,
             image_files=ImageFiles(images, paths.scratch, settings.image_limit),
             changes=changes,
+            edge=Edge(
+                db,
+                apps,
+                properties,
+                edge_settings,
+                domains,
+                ports,
+                certs,
+                Pages(db, paths),
+                proxy,
+                routing,
+                applier,
+            ),
             rollbacks=Rollbacks(db, images, maker, applier, routing),
             cloning=Cloning(db, apps, images, maker, scheduler, routing, app_locks, applier),
             pipeline=pushes,

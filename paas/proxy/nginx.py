@@ -25,9 +25,14 @@ class Generation:
 
     def start(self, error_log: Path) -> None:
         """Start it; when this returns it accepts connections. Raises SystemFailure with nginx's own message."""
-        done = system.run(
-            [NGINX, "-q", "-p", str(self.directory), "-e", str(error_log), "-c", str(self._config)], check=False
-        )
+        self._run("-e", str(error_log))
+
+    def test(self) -> None:
+        """Let nginx read its configuration and nothing more. Raises SystemFailure with nginx's own message."""
+        self._run("-e", "/dev/null", "-t")
+
+    def _run(self, *flags: str) -> None:
+        done = system.run([NGINX, "-q", "-p", str(self.directory), "-c", str(self._config), *flags], check=False)
         if done.status != 0:
             lines = [line for line in done.error.splitlines() if "[emerg]" in line] or done.error.splitlines()[-3:]
             said = " ".join(lines).replace(str(self.directory) + "/", "").replace("nginx: ", "")

@@ -31,6 +31,11 @@ class PublicPorts:
             self._held.pop(port).close()
         self._held |= taken
 
+    def check(self, ports: Iterable[int]) -> None:
+        """Raises Conflict when one that is not held is taken by somebody else."""
+        for port in set(ports) - set(self._held):
+            _bind(port, "Stop it, or choose another port.").close()
+
     def close(self) -> None:
         self.hold(())
 

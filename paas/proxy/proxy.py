@@ -7,8 +7,6 @@ at it, and the old one goes on with what it has until nothing is open on it.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 import logging
 import os
@@ -16,19 +14,20 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from paas.errors import NotFound, PaasError
+from paas.errors import Conflict, InvalidInput, NotFound, PaasError, SystemFailure
 from paas.model import Route
-from paas.paths import TEMPLATES, Paths
+from paas.paths import Paths
 from paas.proxy import render
+from paas.proxy.isolation import Isolation, digest_of
+from paas.proxy.logs import AppLogs
 from paas.proxy.nginx import Generation, connections, free_ports
 from paas.proxy.ports import PublicPorts
-from paas.proxy.render import Machine, Places, State
+from paas.proxy.render import Machine, Places, Public, State
 from paas.settings import Settings
 from paas.system.accounts import account
-from paas.system.files import ensure_directory, remove_tree, write_atomic
+from paas.system.files import ensure_directory, remove_tree, write_atomic, write_private
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +48,21 @@ class Proxy:
         self._settings = settings
         self._redirect = redirect
         self._root = paths.run / "nginx"
+        self._scratch = paths.nginx / "scratch"
         self._pages = paths.nginx / "pages"
+        self.default_maintenance = paths.nginx / "pages" / "default"
+        """Directory with the page of apps in maintenance that have none of their own."""
         self._logs = paths.log / "nginx"
+        self.logs = AppLogs(self._logs)
+        self._stopped = self._root / "stopped"
         self._ports = PublicPorts()
         self._lock = threading.RLock()
         self._counting = threading.Lock()
         self._asked = 0
         self._done = 0
         self._source: Callable[[], Sequence[Route]] = tuple
+        self._http2: Callable[[], bool] = lambda: True
+        self._isolation = Isolation(self._fallback)
         self._current: Generation | None = None
         self._digest = ""
         self._local: dict[int, int] = {}
@@ -64,19 +70,26 @@ class Proxy:
         self._old: list[tuple[Generation, set[int]]] = []
         self._closing = threading.Event()
 
-    def start(self, source: Callable[[], Sequence[Route]]) -> None:
+    def start(self, source: Callable[[], Sequence[Route]], http2: Callable[[], bool]) -> None:
         """Take over the nginx a former engine left, or start one. `source` gives the routes, now and later."""
         self._source = source
+        self._http2 = http2
         worker = account(_WORKER_USER)
         ensure_directory(self._root, mode=0o711)
-        ensure_directory(self._root / "scratch", mode=0o700, owner=worker)
         ensure_directory(self._pages.parent, mode=0o711)
+        # Bodies of requests and answers that wait for a slow end go to the disk: the run directory is often memory.
+        ensure_directory(self._scratch, mode=0o700, owner=worker)
         ensure_directory(self._pages)
+        ensure_directory(self.default_maintenance)
+        write_atomic(self.default_maintenance / "maintenance.html", render.page("", "maintenance"))
         ensure_directory(self._logs, mode=0o750)
         hint = "Stop it, or change the settings http_port and https_port."
         self._ports.hold({self._settings.http_port, self._settings.https_port}, hint)
         self._take_over()
-        self.apply()
+        if self._stopped.exists():
+            log.warning("nginx is stopped, as somebody wished; nginx:start starts it")
+        else:
+            self.apply()
         threading.Thread(target=self._watch, name="nginx", daemon=True).start()
 
     def ports_in_force(self) -> dict[int, int]:
@@ -89,20 +102,75 @@ class Proxy:
         self._closing.set()
         self._ports.close()
 
-    def apply(self) -> None:
+    def apply(self, app: str | None = None, *, force: bool = False) -> None:
         """Bring nginx in step with the routes; returns when it is. Calls that come together share one swap.
 
-        Raises SystemFailure or Conflict, and changes nothing, when nginx refuses or a port is taken.
+        Raises Conflict, and changes nothing, when a port is taken. An app whose configuration nginx refuses keeps the
+        one it had, and the others are not held up by it; when it is this `app`, SystemFailure is raised afterwards.
+        Does nothing while nginx is stopped. `force`: another nginx even where nothing has changed.
         """
         with self._counting:
             self._asked += 1
             mine = self._asked
         with self._lock:
-            if self._done >= mine:
+            if self._stopped.exists():
                 return
-            covers = self._asked
-            self._swap(list(self._source()))
-            self._done = covers
+            if self._done < mine:
+                covers = self._asked
+                self._swap(list(self._source()), force=force)
+                self._done = covers
+            refused = self._isolation.refused.get(app or "")
+        if refused is not None:
+            raise SystemFailure(refused)
+
+    def stop_serving(self) -> None:
+        """End nginx, and start none until `start_serving`. What is open is finished."""
+        with self._lock:
+            write_atomic(self._stopped, "")
+            self._redirect({})
+            if self._current is not None:
+                self._retire(self._current, set(self._local.values()))
+            (self._root / "current").unlink(missing_ok=True)
+            self._current, self._digest, self._local = None, "", {}
+
+    def start_serving(self) -> bool:
+        """Whether there was something to do."""
+        with self._lock:
+            if not self._stopped.exists():
+                return False
+            self._stopped.unlink()
+        self.apply()
+        return True
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Apps that are served by a former configuration because nginx refuses theirs, with its words."""
+        return self._isolation.refused
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.exists()
+
+    def problem(self, app: str) -> str | None:
+        """What nginx says against the configuration an app would have now, tested alone; None if nothing.
+
+        Raises NotFound when nginx is to serve nothing for it.
+        """
+        with self._lock:
+            for route in self._source():
+                if route.app == app:
+                    return self._problem(route)
+        raise NotFound(f"nginx does not serve {app}", hint=f"proxy:enable {app}")
+
+    def forget(self, app: str) -> None:
+        """Remove what is kept of an app that is gone: its logs and page."""
+        self.logs.remove(app)
+        (self._pages / f"{app}.html").unlink(missing_ok=True)
+
+    def renamed(self, app: str, new: str) -> None:
+        """Let the logs of an app go on under its new name."""
+        self.logs.rename(app, new)
+        (self._pages / f"{app}.html").unlink(missing_ok=True)
 
     def set_page(self, app: str, state: State) -> None:
         """Choose what visitors see while no instance answers. nginx reads the file anew for each of them."""
@@ -123,17 +191,38 @@ class Proxy:
 
     # -- inside, with the lock held -------------------------------------------------------------------------------
 
-    def _swap(self, routes: list[Route], *, force: bool = False) -> None:
-        digest = _digest(routes)
-        if digest == self._digest and not force and self._current is not None:
+    def _swap(self, wanted: list[Route], *, force: bool = False) -> None:
+        """The one place where another configuration comes to serve."""
+        http2 = self._http2()
+        if digest_of(wanted, http2) == self._digest and not force and self._current is not None:
+            self._isolation.accept(wanted)
             return
-        for route in routes:
+        for route in wanted:
             if not (self._pages / f"{route.app}.html").exists():
                 self.set_page(route.app, "undeployed")
-        public = render.public_ports(routes, self._settings.http_port)
-        self._ports.hold({*public, self._settings.https_port})
-        low, high = self._settings.proxy_port_range
-        local = dict(zip(public, free_ports(len(public), low, high, self._last_port), strict=True))
+        try:
+            new, local = self._begin(wanted)
+            self._isolation.accept(wanted)
+        except (SystemFailure, InvalidInput, Conflict):
+            routes = self._isolation.without_the_broken(wanted, self._problem)
+            for app, words in self._isolation.refused.items():
+                log.error("%s goes on with its former configuration: %s", app, words)
+            if digest_of(routes, http2) == self._digest and not force and self._current is not None:
+                return
+            new, local = self._begin(routes)
+            wanted = routes
+        before, before_ports = self._current, set(self._local.values())
+        self._current, self._digest, self._local = new, digest_of(wanted, http2), local
+        self._last_port = max(local.values())
+        self._note()
+        if before is not None:
+            self._retire(before, before_ports)
+
+    def _begin(self, routes: Sequence[Route]) -> tuple[Generation, dict[int, int]]:
+        """Start an nginx with these routes and lead new connections to it. Raises, and leaves all as it was."""
+        public = render.public_ports(routes, self._public)
+        self._ports.hold(public)
+        local = self._free(public)
         new = self._write(routes, local)
         try:
             new.start(self._logs / "error.log")
@@ -143,27 +232,57 @@ class Proxy:
             new.wait(5)
             remove_tree(new.directory)
             raise
-        before, before_ports = self._current, set(self._local.values())
-        self._current, self._digest, self._local = new, digest, local
-        self._last_port = local[public[-1]]
-        self._note()
-        if before is not None:
-            self._retire(before, before_ports)
+        return new, local
+
+    def _problem(self, route: Route) -> str | None:
+        """What nginx says against one app's configuration, tested alone; None if nothing."""
+        try:
+            public = render.public_ports([route], self._public)
+            self._ports.check(public)
+            test = self._write([route], self._free(public))
+        except (InvalidInput, Conflict) as error:
+            return error.message
+        try:
+            test.test()
+        except SystemFailure as error:
+            return error.message
+        finally:
+            remove_tree(test.directory)
+        return None
+
+    def _fallback(self, route: Route) -> Route:
+        """For an app that never had a configuration nginx takes: a page, and nothing that could be wrong."""
+        return Route(route.app, route.hostnames, route.upstream, maintenance=self.default_maintenance)
+
+    @property
+    def _public(self) -> Public:
+        return Public(self._settings.http_port, self._settings.https_port, self._http2())
+
+    def _free(self, public: Sequence[int]) -> dict[int, int]:
+        """Public port -> a local port that nobody has."""
+        low, high = self._settings.proxy_port_range
+        return dict(zip(public, free_ports(len(public), low, high, self._last_port), strict=True))
 
     def _write(self, routes: Sequence[Route], local: Mapping[int, int]) -> Generation:
         number = max((int(d.name[1:]) for d in self._root.glob("g[0-9]*")), default=0) + 1
-        generation = Generation(ensure_directory(self._root / f"g{number}", mode=0o711))
-        ensure_directory(generation.directory / "apps", mode=0o711)
-        places = Places(generation.directory, self._pages, self._logs, self._root / "scratch")
+        directory = self._root / f"g{number}"
+        places = Places(directory, self._pages, self._logs, self._scratch)
         machine = Machine(
             _WORKER_USER,
             min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
             Path("/proc/net/if_inet6").exists(),
             str(_MIME_TYPES) if _MIME_TYPES.exists() else "",
         )
-        for name, text in render.render(routes, local, self._settings.http_port, places, machine, number).items():
-            (generation.directory / name).write_text(text)
-        return generation
+        files = render.render(routes, local, self._public, places, machine, number)
+        ensure_directory(directory, mode=0o711)
+        ensure_directory(directory / "apps", mode=0o711)
+        group = account(_WORKER_USER)[1]
+        for name, text in files.items():
+            write_private(directory / name, text)
+            if name.endswith(".users"):  # the workers read these, and nobody else may
+                os.chown(directory / name, 0, group)
+                (directory / name).chmod(0o640)
+        return Generation(directory)
 
     def _note(self) -> None:
         """Which generation serves, for the engine that comes after us."""
@@ -188,7 +307,7 @@ class Proxy:
             if generation.number == serving:
                 self._current, self._digest, self._local = generation, digest, local
                 self._last_port = max(local.values(), default=self._last_port)
-                self._ports.hold({*local, self._settings.https_port})
+                self._ports.hold(local)
                 self._redirect(local)
             elif generation.pid is not None or generation.orphans():
                 self._retire(generation, _ports_of(generation))
@@ -228,9 +347,13 @@ class Proxy:
     def _watch(self) -> None:
         """Start another nginx when the current one dies."""
         while not self._closing.is_set():
+            self.logs.rotate()
             with self._lock:
                 current = self._current
-            if current is not None and not current.wait(1.0):
+            if current is None:
+                self._closing.wait(1.0)
+                continue
+            if not current.wait(1.0):
                 continue
             with self._lock:
                 if self._current is not current or self._closing.is_set():
@@ -243,27 +366,14 @@ class Proxy:
                     self._closing.wait(1.0)
 
 
-def _digest(routes: Sequence[Route]) -> str:
-    """What nginx's configuration depends on: the routes and the templates."""
-    parts = [json.dumps(asdict(route), default=str, sort_keys=True) for route in routes]
-    parts.append(_templates())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-@functools.cache
-def _templates() -> str:
-    """They are read once for each engine, as by Jinja."""
-    return "\n".join(path.read_text() for path in sorted(TEMPLATES.glob("*.conf.j2")))
-
-
 def _ports_of(generation: Generation) -> set[int]:
     """The local ports in a generation's files."""
     found = set()
     for file in [generation.directory / "nginx.conf", *(generation.directory / "apps").glob("*.conf")]:
         for line in file.read_text().splitlines() if file.exists() else ():
             words = line.strip().rstrip(";").split()
-            if words[:1] == ["listen"] and words[1].isdigit():
-                found.add(int(words[1]))
+            if words[:1] == ["listen"] and words[1].rpartition(":")[2].isdigit():
+                found.add(int(words[1].rpartition(":")[2]))
     return found
 
 

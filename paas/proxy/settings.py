@@ -173,7 +173,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("proxy-buffers", "number and size of the buffers of an answer", buffers, "16 16k", "proxy_buffers"),
     Setting("proxy-buffer-size", "for the head of an answer", buffer, "16k"),
     Setting(
-        "proxy-busy-buffers-size", "of the buffers, what may be on its way to the client", buffer, "32k"
+        "proxy-busy-buffers-size",
+        "of the buffers, what may be on its way to the client",
+        buffer,
+        "",
+        "proxy_busy_buffers_size",
     ),
     Setting("proxy-keepalive", "idle connections to instances that are kept: a number or off", keepalive, "64"),
     Setting("hsts", "tell browsers to come by https only, once there is a certificate", boolean, "true"),
@@ -189,9 +193,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("access-log-path", "off for no access log", log_path, ""),
     Setting("access-log-format", f"one of {', '.join(LOG_FORMATS)}", log_format, "paas"),
     Setting("error-log-path", "off for no error log", log_path, ""),
-    Setting(
-        "underscore-in-headers", "take headers with '_' in their names", switch, "off", "underscores_in_headers"
-    ),
+    Setting("underscore-in-headers", "take headers with '_' in their names", switch, "off", "underscores_in_headers"),
     Setting("http2", "HTTP/2 on TLS ports, which all apps share", switch, "on", global_only=True),
 )
 BY_KEY = {setting.key: setting for setting in SETTINGS}

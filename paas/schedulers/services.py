@@ -74,9 +74,7 @@ def backends(release: Release | None, web: list[Instance]) -> Backends:
     if release is None:
         return {}
     return {
-        port.host: [(instance.address, port.container) for instance in web]
-        for port in release.ports
-        if port.is_web
+        port.host: [(instance.address, port.container) for instance in web] for port in release.ports if port.is_web
     }
 
 

@@ -131,6 +131,18 @@ def set_property(db: Database, app: int, key: str, value: str | None) -> None:
         db.execute("INSERT OR REPLACE INTO properties (app, key, value) VALUES (?, ?, ?)", (app, key, value))
 
 
+def set_properties(db: Database, app: int, values: Mapping[str, str | None]) -> None:
+    """Set several, or with None take them back: all or nothing."""
+    with db.transaction():
+        for key, value in values.items():
+            set_property(db, app, key, value)
+
+
+def property_of_all(db: Database, key: str) -> dict[int, str]:
+    """What is set under a key: app id -> value."""
+    return {row["app"]: row["value"] for row in db.query("SELECT app, value FROM properties WHERE key = ?", (key,))}
+
+
 # -- config vars --------------------------------------------------------------------------------------------------
 
 
@@ -164,7 +176,7 @@ def global_domains(db: Database) -> list[Hostname]:
 
 
 def own_domains(db: Database, app: int) -> list[Hostname]:
-    rows = db.query("SELECT hostname FROM domains WHERE app = ? ORDER BY hostname", (app,))
+    rows = db.query("SELECT hostname FROM domains WHERE app = ? ORDER BY position, hostname", (app,))
     return [Hostname(row["hostname"]) for row in rows]
 
 
@@ -180,9 +192,11 @@ def set_own_domains(db: Database, app: int, hostnames: Iterable[Hostname] | None
     with db.transaction() as connection:
         connection.execute("DELETE FROM domains WHERE app = ?", (app,))
         connection.execute("UPDATE apps SET own_domains = ? WHERE id = ?", (int(hostnames is not None), app))
-        for hostname in dict.fromkeys(hostnames or ()):
+        for position, hostname in enumerate(dict.fromkeys(hostnames or ())):
             try:
-                connection.execute("INSERT INTO domains (hostname, app) VALUES (?, ?)", (hostname, app))
+                connection.execute(
+                    "INSERT INTO domains (hostname, app, position) VALUES (?, ?, ?)", (hostname, app, position)
+                )
             except sqlite3.IntegrityError:
                 owner = domain_owner(db, hostname)
                 raise Conflict(

@@ -263,4 +263,16 @@ CREATE TABLE oneoffs (                          -- run:detached
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_1_FOUNDATION, _2_BUILDS, _3_CONTAINERS, _4_REGISTRIES, _5_RELEASES, _6_PEOPLE)
+_7_ORDER_OF_DOMAINS = """
+ALTER TABLE domains ADD COLUMN position INTEGER NOT NULL DEFAULT 0;   -- the most important hostname is the first
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _1_FOUNDATION,
+    _2_BUILDS,
+    _3_CONTAINERS,
+    _4_REGISTRIES,
+    _5_RELEASES,
+    _6_PEOPLE,
+    _7_ORDER_OF_DOMAINS,
+)

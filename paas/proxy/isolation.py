@@ -1,0 +1,64 @@
+"""One app's broken configuration never holds up another's: it is found by testing each alone, and left out."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from paas.errors import SystemFailure
+from paas.model import Route
+from paas.paths import TEMPLATES
+
+
+class Isolation:
+    """Remembers for each app the last route that nginx took."""
+
+    def __init__(self, fallback: Callable[[Route], Route]) -> None:
+        """`fallback` makes a route that nginx takes, for an app that has never had one."""
+        self._fallback = fallback
+        self._good: dict[str, Route] = {}
+        self.refused: dict[str, str] = {}
+        """Apps that have not got the configuration they ought to have, and what nginx said."""
+
+    def accept(self, routes: Sequence[Route]) -> None:
+        """nginx serves all of these."""
+        self._good = {route.app: route for route in routes}
+        self.refused = {}
+
+    def without_the_broken(self, routes: Sequence[Route], problem: Callable[[Route], str | None]) -> list[Route]:
+        """These routes; in place of one that nginx refuses when tested alone, the app's last good one, or a page.
+
+        Raises SystemFailure when each is fine alone: then the fault is not an app's.
+        """
+        found: list[Route] = []
+        refused: dict[str, str] = {}
+        for route in routes:
+            words = problem(route)
+            if words is None:
+                found.append(route)
+                continue
+            refused[route.app] = words
+            candidates = [self._good.get(route.app), self._fallback(route)]
+            usable = [each for each in candidates if each is not None and problem(each) is None]
+            found += usable[:1]
+        if not refused:
+            raise SystemFailure("nginx refuses its configuration, although that of each app is fine alone")
+        self.refused = refused
+        self._good = {route.app: route for route in found}
+        return found
+
+
+def digest_of(routes: Sequence[Route], http2: bool) -> str:
+    """What nginx's configuration depends on: the routes, what holds for all apps, and the templates."""
+    parts = [json.dumps(asdict(route), default=str, sort_keys=True) for route in routes]
+    parts += [str(http2), _templates()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@functools.cache
+def _templates() -> str:
+    """They are read once for each engine, as by Jinja."""
+    return "\n".join(path.read_text() for path in sorted(TEMPLATES.glob("*.conf.j2")))
