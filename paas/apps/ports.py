@@ -107,15 +107,6 @@ class Ports:
                 raise Conflict(f"Port {new.host} is mapped to app {owner.name}", hint="Choose another host port.")
             if same_protocol and owner.id == app.id and taken.scheme != new.scheme and not instead:
                 raise Conflict(f"Port {new.host} is mapped already, by {taken}", hint="Choose another host port.")
-        for key, scheme in (("proxy:proxy-port", "http"), ("proxy:proxy-ssl-port", "https")):
-            for owner_id, text in apps.property_of_all(self._db, key).items():
-                if (
-                    text == str(new.host)
-                    and new.scheme != "udp"
-                    and not (new.is_web and wire(new.scheme) == wire(scheme))
-                ):
-                    who = apps.by_id(self._db, owner_id).name if owner_id else "every app"
-                    raise Conflict(f"Port {new.host} is where {who} is served", hint="Choose another host port.")
         shared_ports = (self._settings.http_port, self._settings.https_port)
         mapped_already = bool(apps.port_owners(self._db, new.host)) or new.host in shared_ports
         if not mapped_already:

@@ -66,7 +66,7 @@ def define(
             show(ctx, noun, [("global", found | (more(ctx) if more else {}))], format, KEY)
             return
         apps = [ctx.app(app)] if app else ctx.platform.apps.list()
-        reports = [(each.name, (of_app(ctx, each) if of_app else {}) | properties.report(noun, each)) for each in apps]
+        reports = [(each.name, properties.report(noun, each) | (of_app(ctx, each) if of_app else {})) for each in apps]
         show(ctx, noun, reports, format, KEY)
 
     show_report.__doc__ = f"Show the properties of {what}: as set for an app, as set for all, and what holds."

@@ -22,7 +22,13 @@ def _save(ctx: Context, app: App | None, key: str, value: str | None) -> None:
 
 def _of_app(ctx: Context, app: App) -> Report:
     edge = ctx.platform.edge.settings
-    return {"proxy-enabled": not edge.flag(app, PROXY_DISABLED), "proxy-configured": edge.is_served(app)}
+    routing = ctx.platform.routing
+    return {
+        "proxy-computed-proxy-port": routing.http_port(app),
+        "proxy-computed-proxy-ssl-port": routing.https_port(app),
+        "proxy-enabled": not edge.flag(app, PROXY_DISABLED),
+        "proxy-configured": edge.is_served(app),
+    }
 
 
 properties.define(

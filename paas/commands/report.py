@@ -6,8 +6,11 @@ from collections.abc import Iterable
 
 from paas.commands.context import Context
 from paas.errors import UsageError
+from paas.names import nearest
 from paas.output import pairs, to_json
 
+_MANY = 12
+"""Keys, beyond which a report that has not the one asked for names those alone that look like it."""
 Report = dict[str, str | int | bool | None]
 
 
@@ -22,8 +25,10 @@ def show(
     if only is not None:
         for _, report in found:
             if only not in report:
-                valid = ", ".join(f"--{key}" for key in report)
-                raise UsageError(f"Invalid flag passed, valid flags: {valid}")
+                valid = nearest(only, report) if len(report) > _MANY else list(report)
+                hint = "--format json shows all keys." if len(report) > _MANY else None
+                words = ", ".join(f"--{key}" for key in valid or list(report)[:_MANY])
+                raise UsageError(f"Invalid flag passed, valid flags: {words}", hint=hint)
             ctx.out.line(_text(report[only]))
         return
     if format == "json":

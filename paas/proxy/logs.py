@@ -43,7 +43,9 @@ class AppLogs:
     def follow(self, app: str, kind: LogKind, stop: Stop) -> Iterator[str]:
         """Lines as they are written from now on, until `stop` is set."""
         path = self.path(app, kind)
-        position = path.stat().st_size if path.exists() else 0
+        return self._follow(path, path.stat().st_size if path.exists() else 0, stop)
+
+    def _follow(self, path: Path, position: int, stop: Stop) -> Iterator[str]:
         rest = b""
         while not stop.is_set():
             data = b""

@@ -66,6 +66,8 @@ def render(
     On the shared ports a hostname nobody has is refused; another port that a single app maps is served to any hostname.
     Raises InvalidInput for a route that holds what cannot stand in a configuration.
     """
+    for route in routes:
+        check(route)
     sockets = Sockets(routes, local, public.http, public.https, ipv6=machine.ipv6, http2=public.http2)
     files = {
         "nginx.conf": _template("nginx.conf.j2").render(
@@ -81,7 +83,6 @@ def render(
         )
     }
     for route in routes:
-        check(route)
         settings = complete(route.settings)
         files[f"apps/{route.app}.conf"] = _template("app.conf.j2").render(
             route=route,

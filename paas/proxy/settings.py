@@ -99,6 +99,8 @@ def keepalive(text: str) -> str:
     """How many idle connections to instances each worker keeps; `on` is 64."""
     if re.fullmatch(r"\d{1,4}", text, re.ASCII) and 2 <= int(text) <= 1024:
         return str(int(text))
+    if text.isdigit() and text != "0":
+        raise InvalidInput(f"{shown(text)} is not a number of connections", hint="From 2 to 1024, or off")
     return "64" if switch(text) == "on" else "off"
 
 
@@ -128,7 +130,7 @@ def header_value(text: str) -> str:
     """Words and some of nginx's variables, for an X-Forwarded header. Raises InvalidInput."""
     if len(text) > 200 or not re.fullmatch(r"[A-Za-z0-9 $_.,:/\[\]-]*", text, re.ASCII):
         raise InvalidInput(f"{shown(text)} cannot be the value of a header", hint="Example: $remote_addr")
-    for dollar, name in re.findall(r"(\$)([a-z0-9_]*)", text):
+    for dollar, name in re.findall(r"(\$)(\w*)", text):
         if name not in _HEADER_VARIABLES:
             known = ", ".join(f"${known}" for known in _HEADER_VARIABLES)
             raise InvalidInput(f"{dollar}{name} is not a variable for a header", hint=f"Known: {known}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from paas.errors import AppNotFound, Conflict
-from paas.model import Mount, PortMap
+from paas.model import Mount, PortMap, WebScheme
 from paas.names import AppName, Hostname, ProcessType, nearest
 from paas.state.database import Database, Row, now
 
@@ -138,11 +138,6 @@ def set_properties(db: Database, app: int, values: Mapping[str, str | None]) -> 
             set_property(db, app, key, value)
 
 
-def property_of_all(db: Database, key: str) -> dict[int, str]:
-    """What is set under a key: app id -> value."""
-    return {row["app"]: row["value"] for row in db.query("SELECT app, value FROM properties WHERE key = ?", (key,))}
-
-
 # -- config vars --------------------------------------------------------------------------------------------------
 
 
@@ -231,11 +226,18 @@ def set_ports(db: Database, app: int, maps: Iterable[PortMap]) -> None:
 
 
 def port_owners(db: Database, host: int) -> list[tuple[App, PortMap]]:
-    """Apps that map a host port, with their maps of it."""
+    """Apps that map a host port, with their maps of it; also those that are served on it in place of the usual port."""
     rows = db.query(
         "SELECT apps.*, scheme, host, container FROM ports JOIN apps ON apps.id = ports.app WHERE host = ?", (host,)
     )
-    return [(_app(row), PortMap(row["scheme"], row["host"], row["container"])) for row in rows]
+    found = [(_app(row), PortMap(row["scheme"], row["host"], row["container"])) for row in rows]
+    chosen = db.query(
+        "SELECT apps.*, key FROM properties JOIN apps ON apps.id = properties.app"
+        " WHERE key IN ('proxy:proxy-port', 'proxy:proxy-ssl-port') AND value = ?",
+        (str(host),),
+    )
+    schemes: dict[str, WebScheme] = {"proxy:proxy-port": "http", "proxy:proxy-ssl-port": "https"}
+    return found + [(_app(row), PortMap(schemes[row["key"]], host, host)) for row in chosen]
 
 
 # -- scale and mounts ---------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from paas.apps.domains import hostname
 from paas.apps.environment import Environment, parse_assignments
 from paas.apps.keys import parse_public_key
 from paas.apps.ports import Ports, effective, parse, web_port
@@ -73,6 +74,35 @@ def test_the_port_a_web_process_listens_on() -> None:
     assert effective(more, ImageConfig(exposed_ports=("3000/tcp",)), 80) == [PortMap("http", 80, 3000), *more]
 
 
+def test_what_speaks_tls_keeps_to_itself(db: Database) -> None:
+    one, two = apps.insert(db, AppName("one")), apps.insert(db, AppName("two"))
+    ports = Ports(db, Settings(), lambda port: None)
+    ports.save(one, ports.with_added(one, [parse(text) for text in ("https:443:5000", "grpc:50051:50051")]))
+    assert ports.with_added(two, [parse("grpcs:443:5000"), parse("grpc:50051:1")]), "the same is spoken there"
+    apps.set_property(db, two.id, "proxy:proxy-port", "8080")
+    for text, words in (
+        ("http:443:80", "by https"),
+        ("grpc:80:80", "by http"),
+        ("http:50051:80", "app one"),
+        ("https:80:80", "by http"),
+    ):
+        with pytest.raises(Conflict, match=words):
+            ports.with_added(two, [parse(text)])
+    with pytest.raises(Conflict, match="app two"):
+        ports.with_added(one, [parse("tcp:8080:80")])
+    with pytest.raises(Conflict, match="the same host port"):
+        ports.exactly(one, [parse("http:9000:1"), parse("grpc:9000:1")])
+    assert ports.exactly(one, [parse("https:50051:1")]), "in place of what was there"
+
+
+def test_hostnames_of_all_scripts() -> None:
+    assert hostname("bücher.example.com") == "xn--bcher-kva.example.com"
+    assert hostname("*.例え.jp") == "*.xn--r8jz45g.jp"
+    for text in ("straße.de", "a b.de", "ü;return 200", "ü..de", "\u2028.de", "x" * 300 + "ü", "*.*.de"):
+        with pytest.raises(InvalidInput):
+            hostname(text)
+
+
 def test_host_ports_belong_to_one(db: Database) -> None:
     one, two = apps.insert(db, AppName("one")), apps.insert(db, AppName("two"))
     ports = Ports(db, Settings(), lambda port: "smtpd (pid 7)" if port == 25 else None)
@@ -89,7 +119,7 @@ def test_host_ports_belong_to_one(db: Database) -> None:
             ports.with_added(two, [parse(text)])
 
 
-@pytest.mark.parametrize("text", ["x", "http:1", "ftp:1:2", "tcp:0:1", "tcp:1:70000", "tcp:1:2:3", "https:443:80"])
+@pytest.mark.parametrize("text", ["x", "http:1", "ftp:1:2", "tcp:0:1", "tcp:1:70000", "tcp:1:2:3", "grpcx:443:80"])
 def test_port_maps_that_are_none(text: str) -> None:
     with pytest.raises(InvalidInput):
         parse(text)

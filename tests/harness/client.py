@@ -57,9 +57,12 @@ class Client:
         self, *command: str, input: bytes | None = None, timeout: float = 60.0, check: bool = True, tty: bool = False
     ) -> Completed:
         """Run one paas command over SSH, its words quoted. Raises SystemFailure when it fails, unless told not to."""
+        return run(self.ssh_command(*command, tty=tty), input=input, timeout=timeout, check=check)
+
+    def ssh_command(self, *command: str, tty: bool = False) -> list[str]:
+        """The arguments with which `ssh` runs one paas command, its words quoted."""
         terminal = ["-tt"] if tty else []
-        argv = [*self.ssh_argv, *terminal, "-p", str(self._port), f"paas@{self._address}", shlex.join(command)]
-        return run(argv, input=input, timeout=timeout, check=check)
+        return [*self.ssh_argv, *terminal, "-p", str(self._port), f"paas@{self._address}", shlex.join(command)]
 
     def url(self, app: str) -> str:
         return f"ssh://paas@{self._address}:{self._port}/{app}"
