@@ -26,17 +26,8 @@ else:
 
 _SERVICES = ("serve", "ssh", "teardown")
 _READ_FILES = {
-    "build",
-    "run",
-    "exec",
-    "cp",
-    "export",
-    "save",
-    "load",
-    "import",
-    "import:dokku",
-    "config:import",
-    "ssh-keys:add",
+    *("build", "run", "exec", "cp", "export", "save", "load", "import"),
+    *("import:dokku", "config:import", "ssh-keys:add", "certs:add", "certs:update"),
 }
 """Commands that read files where they were typed, or variables."""
 _SETTINGS = "/etc/paas/settings.yml"

@@ -49,6 +49,43 @@ def httpd(message: str) -> dict[str, bytes | str]:
     }
 
 
+_ECHO = r"""#!/bin/sh
+# Answers one request: with what it got, or as a WebSocket that repeats.
+length=0
+head=""
+upgrade=""
+while IFS= read -r line; do
+    line=${line%$(printf '\r')}
+    [ -n "$line" ] || break
+    head="$head$line
+"
+    case "$line" in
+        Content-Length:*) length=${line#*: } ;;
+        Upgrade:*) upgrade=yes ;;
+    esac
+done
+if [ -n "$upgrade" ]; then
+    printf 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n'
+    exec cat
+fi
+got=$(head -c "$length" | wc -c)
+body="${head}Body: $got"
+printf 'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s' "${#body}" "$body"
+"""
+
+
+def echo() -> dict[str, bytes | str]:
+    """An app that answers with the head of the request and `Body: BYTES`, or as a WebSocket that repeats."""
+    return {
+        "Dockerfile": "FROM scratch\n"
+        "ADD root.tar /\n"
+        "COPY echo /\n"
+        'CMD ["/bin/sh", "-c", "exec busybox nc -ll -p $PORT -e /echo"]\n',
+        "root.tar": busybox_root(),
+        "echo": _ECHO,
+    }
+
+
 def _add(tar: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(data), mode

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from paas.errors import InvalidInput
 from paas.names import Hostname
 from paas.proxy import certificates
-from tests.proxy.authority import Authority, key_pem
+from tests.harness.authority import Authority, key_pem
 
 AUTHORITY = Authority()
 CRT, KEY = AUTHORITY.issue("a.example.com", "*.b.example.com")

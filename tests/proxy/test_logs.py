@@ -38,6 +38,9 @@ def test_a_log_that_grew_beyond_all_measure_leaves_twice_the_limit(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+LINES = (b"this is the longest line\n", b"this is shorter\n", b"and so on..\n")
+
+
 def test_following_goes_on_after_a_rotation(tmp_path: Path) -> None:
     logs = AppLogs(tmp_path, limit=10)
     path = logs.path("wiki", "access")
@@ -52,13 +55,13 @@ def test_following_goes_on_after_a_rotation(tmp_path: Path) -> None:
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        for number in range(3):
+        for number in range(len(LINES)):
             with path.open("ab") as file:
-                file.write(b"this is line %d\n" % number)
+                file.write(LINES[number])
             wait_until(lambda: len(seen) == number + 1, "the line is seen")  # noqa: B023  waited for at once
             logs.rotate()
             assert path.stat().st_size == 0
     finally:
         stop.set()
         reader.join()
-    assert seen == [f"this is line {number}" for number in range(3)]
+    assert seen == [line.decode().strip() for line in LINES]
