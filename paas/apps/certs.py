@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from paas.apps.edge import Rows
-from paas.errors import NotFound
+from paas.errors import NotFound, SystemFailure
 from paas.paths import Paths
 from paas.proxy import certificates
 from paas.proxy.certificates import Certificate
@@ -62,14 +61,16 @@ class Certs:
     def write(self, app: App, made: Certificate) -> Rows:
         """Write the files, and return the row with which they come to hold."""
         name = hashlib.sha256((made.chain + made.key).encode()).hexdigest()[:16]
-        owner = (os.geteuid(), os.getegid())
-        ensure_directory(self._root, mode=0o700, owner=owner)
-        top = ensure_directory(self._root / str(app.id), mode=0o700, owner=owner)
-        directory = ensure_directory(top / name, mode=0o700, owner=owner)
-        write_atomic(directory / "server.crt", made.chain, mode=_MODE)
-        write_atomic(directory / "server.key", made.key, mode=_MODE)
-        sync_directory(top)
-        sync_directory(self._root)
+        try:
+            ensure_directory(self._root, mode=0o700)
+            top = ensure_directory(self._root / str(app.id), mode=0o700)
+            directory = ensure_directory(top / name, mode=0o700)
+            write_atomic(directory / "server.crt", made.chain, mode=_MODE)
+            write_atomic(directory / "server.key", made.key, mode=_MODE)
+            sync_directory(top)
+            sync_directory(self._root)
+        except OSError as error:
+            raise SystemFailure(f"The certificate cannot be written: {error.strerror}") from error
         return {CURRENT: json.dumps({"directory": name, "hostnames": made.hostnames})}
 
     def sweep(self, app: App) -> None:

@@ -140,9 +140,11 @@ class Routing:
 
     def _nginx_settings(self, app: App) -> dict[str, str]:
         """What is set, for the app or for all."""
+        rows = {**apps.properties(self._db, apps.GLOBAL), **apps.properties(self._db, app.id)}
         found = {}
         for setting in SETTINGS:
-            value = self._properties.value("nginx", setting.key, app)
-            if value != setting.default:
-                found[setting.key] = str(value)
+            if text := rows.get(f"nginx:{setting.key}"):
+                value = setting.parse(text)
+                if value != setting.default:
+                    found[setting.key] = value
         return found

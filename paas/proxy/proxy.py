@@ -274,14 +274,18 @@ class Proxy:
             str(_MIME_TYPES) if _MIME_TYPES.exists() else "",
         )
         files = render.render(routes, local, self._public, places, machine, number)
-        ensure_directory(directory, mode=0o711)
-        ensure_directory(directory / "apps", mode=0o711)
         group = account(_WORKER_USER)[1]
-        for name, text in files.items():
-            write_private(directory / name, text)
-            if name.endswith(".users"):  # the workers read these, and nobody else may
-                os.chown(directory / name, 0, group)
-                (directory / name).chmod(0o640)
+        try:
+            ensure_directory(directory, mode=0o711)
+            ensure_directory(directory / "apps", mode=0o711)
+            for name, text in files.items():
+                write_private(directory / name, text)
+                if name.endswith(".users"):  # the workers read these, and nobody else may
+                    os.chown(directory / name, 0, group)
+                    (directory / name).chmod(0o640)
+        except OSError as error:
+            remove_tree(directory)
+            raise SystemFailure(f"The configuration of nginx cannot be written: {error.strerror}") from error
         return Generation(directory)
 
     def _note(self) -> None:
