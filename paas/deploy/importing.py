@@ -21,12 +21,14 @@ from paas.apps.ports import Ports, parse
 from paas.apps.processes import parse_scale
 from paas.apps.storage import Storage
 from paas.deploy.changes import Changes
+from paas.deploy.edge import Edge
 from paas.deploy.held import Request
 from paas.deploy.pipeline import Pipeline
 from paas.errors import InvalidInput, PaasError
 from paas.model import Source
 from paas.names import AppName, Hostname, KeyName
 from paas.paths import Paths
+from paas.proxy import certificates
 from paas.source import repos
 from paas.state.apps import App
 from paas.system import run as system
@@ -49,6 +51,7 @@ class Parts:
     keys: Keys
     build_settings: BuildSettings
     changes: Changes
+    edge: Edge
     pipeline: Pipeline
 
 
@@ -131,7 +134,15 @@ class DokkuImport:
                 parts.build_settings.add(app, option)
         for (noun, key), value in found.properties.items():
             with contextlib.suppress(PaasError):  # most are Dokku's own
-                changes.property(name, noun, key, value, request)
+                if noun in ("nginx", "proxy"):
+                    parts.edge.set_property(name, noun, key, value, request)
+                else:
+                    changes.property(name, noun, key, value, request)
+        if found.certificate is not None:
+            with self._noting(request, f"{name}: certificate"):
+                chain, key_text = (part.decode("utf-8", "replace") for part in found.certificate)
+                certificate = certificates.read(chain, key_text)
+                parts.edge.set_certificate(name, lambda app: certificate, request, "certs:add")
 
     @contextlib.contextmanager
     def _noting(self, request: Request, what: str) -> Iterator[None]:

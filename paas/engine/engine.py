@@ -236,8 +236,10 @@ class Engine:
             db, apps, builds, build_settings, properties, maker, applier, routing, app_locks, settings.user
         )
         keys = Keys(db)
+        pages = Pages(db, paths)
+        edges = Edge(db, apps, properties, edge_settings, domains, ports, certs, pages, proxy, routing, applier)
         importing = ImportParts(
-            paths, settings.user, apps, domains, ports, storage, keys, build_settings, changes, pushes
+            paths, settings.user, apps, domains, ports, storage, keys, build_settings, changes, edges, pushes
         )
         platform = Platform(
             settings=settings,
@@ -254,19 +256,7 @@ class Engine:
             registries=registries,
             image_files=ImageFiles(images, paths.scratch, settings.image_limit),
             changes=changes,
-            edge=Edge(
-                db,
-                apps,
-                properties,
-                edge_settings,
-                domains,
-                ports,
-                certs,
-                Pages(db, paths),
-                proxy,
-                routing,
-                applier,
-            ),
+            edge=edges,
             rollbacks=Rollbacks(db, images, maker, applier, routing),
             cloning=Cloning(db, apps, images, maker, scheduler, routing, app_locks, applier),
             pipeline=pushes,

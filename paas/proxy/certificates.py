@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
+import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +30,8 @@ _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 _KEY_BLOCK = re.compile(
     r"-----BEGIN ((?:RSA |EC )?PRIVATE KEY|ENCRYPTED PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL
 )
+
+_CERTIFICATE_BLOCK = re.compile(b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +75,35 @@ class Certificate:
     def issuer(self) -> str:
         return self.leaf.issuer.rfc4514_string()
 
-    def verified(self) -> str:
-        """Who vouches for it, in words."""
+    def verified(self, authorities: Path = _AUTHORITIES) -> str:
+        """Who vouches for it, in words; `authorities` is a file with the certificates of those that are trusted."""
         if self.leaf.issuer == self.leaf.subject:
             return "self signed"
         names = [name for name in self.hostnames if not name.startswith("*.")] or [
             name.replace("*", "www", 1) for name in self.hostnames
         ]
         try:
-            store = verification.Store(x509.load_pem_x509_certificates(_AUTHORITIES.read_bytes()))
-            verifier = verification.PolicyBuilder().store(store).build_server_verifier(x509.DNSName(names[0]))
+            verifier = (
+                verification.PolicyBuilder()
+                .store(_authorities(authorities))
+                .build_server_verifier(x509.DNSName(names[0]))
+            )
             verifier.verify(self.leaf, list(self.others))
         except (OSError, ValueError, IndexError):
             return "not verified: this host knows no authorities, or it is for no hostname"
         except verification.VerificationError:
             return "not verified by an authority that this host trusts"
         return "verified by a certificate authority"
+
+
+@functools.cache
+def _authorities(file: Path) -> verification.Store:
+    """Those in a file; one that cannot be read is left out."""
+    found = []
+    for block in _CERTIFICATE_BLOCK.findall(file.read_bytes()):
+        with contextlib.suppress(ValueError), warnings.catch_warnings(action="ignore"):
+            found.append(x509.load_pem_x509_certificate(block))
+    return verification.Store(found)
 
 
 def read(chain: str, key: str) -> Certificate:

@@ -15,6 +15,7 @@ import pytest
 from paas.system import run as system
 from paas.system.files import remove_tree
 from tests.harness.apps import httpd
+from tests.harness.authority import Authority
 from tests.harness.client import Client
 from tests.machine import Machine
 
@@ -46,6 +47,10 @@ def host(machine: Machine, client: Client) -> Iterator[Path]:
     library = "var/lib/dokku/config"
     quoted = SECRET.replace("'", "'\\''")
     write(f"{library}/config/moved/ENV", f"export TOKEN='{quoted}'\nexport DOKKU_APP_RESTORE='1'\nexport B='2'\n")
+    write(f"{library}/nginx/moved/client-max-body-size", "10m\n")
+    chain, private = Authority().issue("secure.moved.example.com")
+    write("home/dokku/moved/tls/server.crt", chain)
+    write("home/dokku/moved/tls/server.key", private)
     write("home/dokku/moved/VHOST", "moved.example.com\nWWW.moved.example.com\n")
     write(f"{library}/ps/moved/scale", "web=2\n")
     write(f"{library}/git/moved/deploy-branch", "master\n")
@@ -105,6 +110,8 @@ def test_apps_come_over(machine: Machine, client: Client, host: Path, take: Call
     assert "/data" in client.ssh("storage:list", "moved").text
     assert client.ssh("config:get", "--global", "FROM_OLD_SERVER").text == "1\n"
     assert "old-friend" in client.ssh("ssh-keys:list").text
+    assert client.ssh("certs:report", "moved", "--ssl-hostnames").text == "secure.moved.example.com\n"
+    assert client.ssh("nginx:report", "moved", "--nginx-client-max-body-size").text == "10m\n"
     assert client.ssh("config:get", "aged", "OLD").text == "yes\n"
     assert "/data" not in client.ssh("storage:list", "aged").text, "its directory is not on this host"
     assert machine.run(["test", "-e", "/tmp/hook-ran"], check=False).status != 0

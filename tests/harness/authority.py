@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+_MAY_SIGN = (False, False, False, False, False, True, True, False, False)
+"""Of the uses of a key, in the order of RFC 5280: to sign certificates and lists of revoked ones."""
 _Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -57,7 +59,11 @@ def _sign(
         .not_valid_before(end - timedelta(days=400))
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(authority, None), True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False)
     )
+    if authority:
+        builder = builder.add_extension(x509.KeyUsage(*_MAY_SIGN), True)
     if hostnames:
         names = x509.SubjectAlternativeName([x509.DNSName(name) for name in hostnames])
         builder = builder.add_extension(names, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
@@ -26,6 +27,17 @@ def test_a_certificate_with_its_chain() -> None:
     assert [found.covers(name) for name in ("b.example.com", "x.y.b.example.com", "example.com")] == [False] * 3
     assert found.verified() == "not verified by an authority that this host trusts"
     assert "PRIVATE" not in repr(found)
+
+
+def test_one_that_a_trusted_authority_issued(tmp_path: Path) -> None:
+    trusted = tmp_path / "authorities"
+    trusted.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + AUTHORITY.root_pem)
+    crt, key = AUTHORITY.issue("a.example.com")
+    assert certificates.read(crt + CHAIN, key).verified(trusted) == "verified by a certificate authority"
+    assert certificates.read(crt, key).verified(trusted).startswith("not verified"), "the chain is missing"
+    wildcard = certificates.read(*(a + b for a, b in zip(AUTHORITY.issue("*.example.com"), (CHAIN, ""), strict=True)))
+    assert wildcard.verified(trusted) == "verified by a certificate authority"
+    assert wildcard.verified(tmp_path / "nothing").startswith("not verified")
 
 
 def test_one_signed_by_itself() -> None:
