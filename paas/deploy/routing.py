@@ -88,7 +88,7 @@ class Routing:
         self._proxy.renamed(app.name, new.name)
 
     def urls(self, app: App) -> list[str]:
-        """Where the app answers, the most important first."""
+        """Where the app answers, the most important first. Wildcards stand for no place one could go to."""
         if not self._edge.is_served(app):
             return []
         route = self.route(app)
@@ -97,7 +97,7 @@ class Routing:
         for listen in sorted(route.listens, key=lambda listen: listen.scheme not in TLS_SCHEMES):
             scheme = {"grpc": "http", "grpcs": "https"}.get(listen.scheme, listen.scheme)
             suffix = "" if listen.port == {"http": 80, "https": 443}[scheme] else f":{listen.port}"
-            for hostname in route.hostnames:
+            for hostname in (name for name in route.hostnames if not name.startswith("*.")):
                 is_secure = hostname in route.secure
                 if hostname not in sources and (
                     is_secure if scheme == "https" else not (is_secure and listen.to_https)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from paas.errors import SystemFailure
+from paas.errors import PaasError
 from paas.model import Route
 from paas.paths import TEMPLATES
 
@@ -28,10 +28,12 @@ class Isolation:
         self._good = {route.app: route for route in routes}
         self.refused = {}
 
-    def without_the_broken(self, routes: Sequence[Route], problem: Callable[[Route], str | None]) -> list[Route]:
+    def without_the_broken(
+        self, routes: Sequence[Route], problem: Callable[[Route], str | None], error: PaasError
+    ) -> list[Route]:
         """These routes; in place of one that nginx refuses when tested alone, the app's last good one, or a page.
 
-        Raises SystemFailure when each is fine alone: then the fault is not an app's.
+        Raises the error that nginx gave for all together when each is fine alone: then the fault is not an app's.
         """
         found: list[Route] = []
         refused: dict[str, str] = {}
@@ -45,7 +47,7 @@ class Isolation:
             usable = [each for each in candidates if each is not None and problem(each) is None]
             found += usable[:1]
         if not refused:
-            raise SystemFailure("nginx refuses its configuration, although that of each app is fine alone")
+            raise error
         self.refused = refused
         self._good = {route.app: route for route in found}
         return found

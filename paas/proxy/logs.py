@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
 from paas.system.files import write_private
+
+log = logging.getLogger(__name__)
 
 LIMIT = 10 << 20
 """Bytes of one log before its content becomes the former log, which it replaces."""
@@ -69,15 +72,21 @@ class AppLogs:
         written between the last read and the cut is lost.
         """
         for path in self._directory.glob("*.log"):
-            with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
-                size = os.fstat(file.fileno()).st_size
-                if size > self._limit:
-                    file.seek(max(0, size - 2 * self._limit))
-                    write_private(_former(path), "")
-                    with _former(path).open("wb") as former:
-                        while block := file.read(1 << 20):
-                            former.write(block)
-                    file.truncate(0)
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size > self._limit:
+                    self._rotate(path)
+
+    def _rotate(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 2 * self._limit))
+            try:
+                write_private(_former(path), "")
+                with _former(path).open("wb") as former:
+                    while block := file.read(1 << 20):
+                        former.write(block)
+            except OSError as error:  # a full disk: what was not copied is given up, which makes room
+                log.warning("%s cannot be kept: %s", _former(path), error.strerror)
+            file.truncate(0)
 
     def remove(self, app: str) -> None:
         for path in self._all(app):

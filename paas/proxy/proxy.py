@@ -203,8 +203,8 @@ class Proxy:
         try:
             new, local = self._begin(wanted)
             self._isolation.accept(wanted)
-        except (SystemFailure, InvalidInput, Conflict):
-            routes = self._isolation.without_the_broken(wanted, self._problem)
+        except (SystemFailure, InvalidInput, Conflict) as error:
+            routes = self._isolation.without_the_broken(wanted, self._problem, error)
             for app, words in self._isolation.refused.items():
                 log.error("%s goes on with its former configuration: %s", app, words)
             if digest_of(routes, http2) == self._digest and not force and self._current is not None:

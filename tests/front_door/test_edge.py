@@ -82,6 +82,7 @@ def test_domains(machine: Machine, client: Client) -> None:
     assert client.ssh("domains:report", APP, "--domains-app-vhosts").text == (
         "b.example.com *.wild.example.com xn--bcher-kva.example.com\n"
     )
+    assert "*" not in client.ssh("urls", APP).text
     assert client.ssh("url", APP).text == "http://b.example.com\n", "the first is the most important"
     for host in ("x.wild.example.com", "xn--bcher-kva.example.com", "B.example.com"):
         assert ask(machine, host=host).status == 200

@@ -220,13 +220,13 @@ def test_what_nginx_refuses_is_left_out_and_others_are_served() -> None:
     def says(route: Route) -> str | None:
         return "no" if route in (broken, never) else None
 
-    found = isolation.without_the_broken([broken, never, third], says)
+    found = isolation.without_the_broken([broken, never, third], says, SystemFailure("all"))
     assert found == [WIKI, replace(never, maintenance=Path("/page")), third]
     assert isolation.refused == {"wiki": "no", "shop": "no"}
     isolation.accept(found)
     assert isolation.refused == {}
-    with pytest.raises(SystemFailure):
-        isolation.without_the_broken([third], says)
+    with pytest.raises(SystemFailure, match="all"):
+        isolation.without_the_broken([third], says, SystemFailure("all"))
 
 
 def test_the_digest_sees_what_a_configuration_depends_on() -> None:
