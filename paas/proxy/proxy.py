@@ -7,10 +7,8 @@ at it, and the old one goes on with what it has until nothing is open on it.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import resource
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,24 +18,22 @@ from paas.errors import Conflict, InvalidInput, NotFound, PaasError, SystemFailu
 from paas.model import Route
 from paas.paths import Paths
 from paas.proxy import render
+from paas.proxy.generations import Generations
 from paas.proxy.isolation import Isolation, digest_of
 from paas.proxy.logs import AppLogs
-from paas.proxy.nginx import Generation, connections, free_ports
+from paas.proxy.nginx import Generation, connections
 from paas.proxy.ports import PublicPorts
-from paas.proxy.render import Machine, Places, Public, State
+from paas.proxy.render import State
 from paas.settings import Settings
-from paas.system.accounts import account
-from paas.system.files import ensure_directory, remove_tree, write_atomic, write_private
+from paas.system.files import ensure_directory, remove_tree, write_atomic
 
 log = logging.getLogger(__name__)
 
-_WORKER_USER = "www-data"
 _OLD_ONES = 4
 """Replaced nginx processes that may live on side by side; each takes about 10 MB."""
 _LONGEST = 3600.0
 """Seconds a replaced nginx may live on for its connections (WebSockets)."""
 _QUIET = 1.0
-_MIME_TYPES = Path("/etc/nginx/mime.types")
 
 
 class Proxy:
@@ -47,38 +43,32 @@ class Proxy:
         """`redirect(public port -> local port)` points new connections at an nginx."""
         self._settings = settings
         self._redirect = redirect
-        self._root = paths.run / "nginx"
-        self._scratch = paths.nginx / "scratch"
+        self._generations = Generations(settings, paths)
         self._pages = paths.nginx / "pages"
         self.default_maintenance = paths.nginx / "pages" / "default"
         """Directory with the page of apps in maintenance that have none of their own."""
         self._logs = paths.log / "nginx"
         self.logs = AppLogs(self._logs)
-        self._stopped = self._root / "stopped"
+        self._stopped = paths.run / "nginx" / "stopped"
         self._ports = PublicPorts()
         self._lock = threading.RLock()
         self._counting = threading.Lock()
         self._asked = 0
         self._done = 0
         self._source: Callable[[], Sequence[Route]] = tuple
-        self._http2: Callable[[], bool] = lambda: True
         self._isolation = Isolation(self._fallback)
         self._current: Generation | None = None
         self._digest = ""
         self._local: dict[int, int] = {}
-        self._last_port = settings.proxy_port_range[1]
         self._old: list[tuple[Generation, set[int]]] = []
         self._closing = threading.Event()
 
     def start(self, source: Callable[[], Sequence[Route]], http2: Callable[[], bool]) -> None:
         """Take over the nginx a former engine left, or start one. `source` gives the routes, now and later."""
         self._source = source
-        self._http2 = http2
-        worker = account(_WORKER_USER)
-        ensure_directory(self._root, mode=0o711)
+        self._generations.http2 = http2
+        self._generations.prepare()
         ensure_directory(self._pages.parent, mode=0o711)
-        # Bodies of requests and answers that wait for a slow end go to the disk: the run directory is often memory.
-        ensure_directory(self._scratch, mode=0o700, owner=worker)
         ensure_directory(self._pages)
         ensure_directory(self.default_maintenance)
         write_atomic(self.default_maintenance / "maintenance.html", render.page("", "maintenance"))
@@ -95,7 +85,7 @@ class Proxy:
     def ports_in_force(self) -> dict[int, int]:
         """Public port -> local port of the nginx that serves now, also one that a former engine left."""
         with self._lock:
-            return self._local or self._read_note()[2]
+            return self._local or self._generations.noted()[2]
 
     def close(self) -> None:
         """nginx goes on serving; the next engine takes it over."""
@@ -130,7 +120,7 @@ class Proxy:
             self._redirect({})
             if self._current is not None:
                 self._retire(self._current, set(self._local.values()))
-            (self._root / "current").unlink(missing_ok=True)
+            self._generations.forget_note()
             self._current, self._digest, self._local = None, "", {}
 
     def start_serving(self) -> bool:
@@ -193,7 +183,7 @@ class Proxy:
 
     def _swap(self, wanted: list[Route], *, force: bool = False) -> None:
         """The one place where another configuration comes to serve."""
-        http2 = self._http2()
+        http2 = self._generations.http2()
         if digest_of(wanted, http2) == self._digest and not force and self._current is not None:
             self._isolation.accept(wanted)
             return
@@ -213,17 +203,16 @@ class Proxy:
             wanted = routes
         before, before_ports = self._current, set(self._local.values())
         self._current, self._digest, self._local = new, digest_of(wanted, http2), local
-        self._last_port = max(local.values())
-        self._note()
+        self._generations.note(new, self._digest, local)
         if before is not None:
             self._retire(before, before_ports)
 
     def _begin(self, routes: Sequence[Route]) -> tuple[Generation, dict[int, int]]:
         """Start an nginx with these routes and lead new connections to it. Raises, and leaves all as it was."""
-        public = render.public_ports(routes, self._public)
+        public = self._generations.public_ports(routes)
         self._ports.hold(public)
-        local = self._free(public)
-        new = self._write(routes, local)
+        local = self._generations.free(public)
+        new = self._generations.write(routes, local)
         try:
             new.start(self._logs / "error.log")
             self._redirect(local)
@@ -235,88 +224,28 @@ class Proxy:
         return new, local
 
     def _problem(self, route: Route) -> str | None:
-        """What nginx says against one app's configuration, tested alone; None if nothing."""
+        """What speaks against one app's configuration, looked at alone; None if nothing."""
         try:
-            public = render.public_ports([route], self._public)
-            self._ports.check(public)
-            test = self._write([route], self._free(public))
-        except (InvalidInput, Conflict) as error:
+            self._ports.check(self._generations.public_ports([route]))
+        except Conflict as error:
             return error.message
-        try:
-            test.test()
-        except SystemFailure as error:
-            return error.message
-        finally:
-            remove_tree(test.directory)
-        return None
+        return self._generations.problem(route)
 
     def _fallback(self, route: Route) -> Route:
         """For an app that never had a configuration nginx takes: a page, and nothing that could be wrong."""
         return Route(route.app, route.hostnames, route.upstream, maintenance=self.default_maintenance)
 
-    @property
-    def _public(self) -> Public:
-        return Public(self._settings.http_port, self._settings.https_port, self._http2())
-
-    def _free(self, public: Sequence[int]) -> dict[int, int]:
-        """Public port -> a local port that nobody has."""
-        low, high = self._settings.proxy_port_range
-        return dict(zip(public, free_ports(len(public), low, high, self._last_port), strict=True))
-
-    def _write(self, routes: Sequence[Route], local: Mapping[int, int]) -> Generation:
-        number = max((int(d.name[1:]) for d in self._root.glob("g[0-9]*")), default=0) + 1
-        directory = self._root / f"g{number}"
-        places = Places(directory, self._pages, self._logs, self._scratch)
-        machine = Machine(
-            _WORKER_USER,
-            min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
-            Path("/proc/net/if_inet6").exists(),
-            str(_MIME_TYPES) if _MIME_TYPES.exists() else "",
-        )
-        files = render.render(routes, local, self._public, places, machine, number)
-        group = account(_WORKER_USER)[1]
-        try:
-            ensure_directory(directory, mode=0o711)
-            ensure_directory(directory / "apps", mode=0o711)
-            for name, text in files.items():
-                write_private(directory / name, text)
-                if name.endswith(".users"):  # the workers read these, and nobody else may
-                    os.chown(directory / name, 0, group)
-                    (directory / name).chmod(0o640)
-        except OSError as error:
-            remove_tree(directory)
-            raise SystemFailure(f"The configuration of nginx cannot be written: {error.strerror}") from error
-        return Generation(directory)
-
-    def _note(self) -> None:
-        """Which generation serves, for the engine that comes after us."""
-        assert self._current is not None
-        note = {"generation": self._current.number, "digest": self._digest, "ports": self._local}
-        write_atomic(self._root / "current", json.dumps(note))
-
-    def _read_note(self) -> tuple[int, str, dict[int, int]]:
-        """(generation, digest, public port -> local port) of the nginx that serves; (0, "", {}) when there is none."""
-        try:
-            note = json.loads((self._root / "current").read_text())
-            generation = Generation(self._root / f"g{int(note['generation'])}")
-            local = {int(public): int(port) for public, port in note["ports"].items()}
-            return (generation.number, str(note["digest"]), local) if generation.pid is not None else (0, "", {})
-        except (OSError, ValueError, KeyError):
-            return 0, "", {}
-
     def _take_over(self) -> None:
-        serving, digest, local = self._read_note()
-        for directory in self._root.glob("g[0-9]*"):
-            generation = Generation(directory)
+        serving, digest, local = self._generations.noted()
+        for generation in list(self._generations):
             if generation.number == serving:
                 self._current, self._digest, self._local = generation, digest, local
-                self._last_port = max(local.values(), default=self._last_port)
                 self._ports.hold(local)
                 self._redirect(local)
             elif generation.pid is not None or generation.orphans():
                 self._retire(generation, _ports_of(generation))
             else:
-                remove_tree(directory)
+                remove_tree(generation.directory)
 
     def _retire(self, generation: Generation, ports: set[int]) -> None:
         self._old.append((generation, ports))
