@@ -72,6 +72,15 @@ class Paths:
         """Names and passwords for image registries."""
         return self.data / "registries.json"
 
+    def logins_of(self, app: int) -> Path:
+        """Names and passwords for image registries that an app has of its own."""
+        return self.data / f"registries-app{app}.json"
+
+    @property
+    def accounts(self) -> Path:
+        """What git and ssh prove this machine with to other servers."""
+        return self.data / "accounts"
+
     @property
     def nginx(self) -> Path:
         return self.data / "nginx"

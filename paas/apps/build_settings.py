@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from paas.apps import properties
@@ -19,11 +20,21 @@ from paas.state.database import Database
 
 _OPTIONS = "docker-options:build"
 _DEFAULTS = BuildLimits()
+OTHER_BUILDERS = ("herokuish", "pack", "nixpacks", "railpack", "lambda", "null")
+"""Dokku has them; builds here come from a Dockerfile."""
 
 
 def declared(settings: Settings) -> list[Property]:
     """The properties of builds; the machine's settings are their defaults."""
     return [
+        Property("builder", "selected", "how apps are built: dockerfile", _builder, "dockerfile"),
+        Property(
+            "builder",
+            "skip-cleanup",
+            "taken as Dokku takes it; no build here cleans up what others need",
+            properties.boolean,
+            False,
+        ),
         Property("builder", "build-dir", "directory of the repository to build from", properties.relative_path),
         Property("builder", "memory", "memory of a build", properties.size, settings.build_memory),
         Property("builder", "cpus", "processors that a build may use (0: all)", properties.cpus, 0.0),
@@ -43,6 +54,15 @@ def declared(settings: Settings) -> list[Property]:
         ),
         Property("builds", "retention", "builds of an app whose output is kept", properties.count, 20),
     ]
+
+
+def _builder(text: str) -> str:
+    """Raises InvalidInput."""
+    if text == "dockerfile":
+        return text
+    if text in OTHER_BUILDERS:
+        raise InvalidInput(f"The builder {text} is not offered here", hint="Apps are built from a Dockerfile.")
+    raise InvalidInput(f"{shown(text)} is not a builder", hint="Known: dockerfile")
 
 
 def cache_scope(app: App) -> str:
@@ -67,10 +87,10 @@ class BuildSettings:
         self._properties = known
         self._environment = environment
 
-    def options(self, app: App) -> BuildOptions:
-        """For the next build of an app. Secrets and arguments without a value come from its config vars."""
+    def options(self, app: App, more: Mapping[str, str]) -> BuildOptions:
+        """For the next build of an app. Secrets and arguments without a value come from its config vars and `more`."""
         flags = _parse(self.listed(app))
-        config = self._environment.merged(app)
+        config = self._environment.merged(app) | dict(more)
         arguments = {}
         for name, value in flags.arguments.items():
             if value is not None:

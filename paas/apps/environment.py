@@ -14,7 +14,7 @@ from paas.state.database import Database
 TOTAL_LIMIT = 1 << 20
 """Bytes of all config vars of an app together; execve(2) takes about 2 MiB of arguments and environment."""
 
-_RESERVED = ("PORT",)
+RESERVED = ("PORT",)
 
 
 class Environment:
@@ -53,7 +53,7 @@ class Environment:
             EnvKey(key)
             if value is not None:
                 env_value(key, value)
-            if key in _RESERVED:
+            if key in RESERVED:
                 raise InvalidInput(f"{key} is set by paas itself", hint="To choose the port, see ports:add.")
         after = {key: value for key, value in {**before, **values}.items() if value is not None}
         total = sum(len(key) + len(value.encode()) for key, value in after.items())

@@ -71,3 +71,4 @@ class Apps:
         apps.delete(self._db, app.id)
         for kept in (self.repo(app), self._paths.certificates / str(app.id), self._paths.maintenance / str(app.id)):
             remove_tree(kept)
+        self._paths.logins_of(app.id).unlink(missing_ok=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from paas.apps.build_settings import cache_scope, declared
-from paas.commands.catalog import command
+from paas.apps.build_settings import OTHER_BUILDERS, cache_scope, declared
+from paas.commands.catalog import CATALOG, command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, Argument, Flag, app_argument
 from paas.commands.properties import define
@@ -18,6 +18,10 @@ from paas.state import people
 
 _KEYS = declared(Settings())
 _PHASES = ("build", "deploy", "run")
+
+CATALOG.absent |= {
+    f"builder-{name}": "Apps are built from a Dockerfile: see builder-dockerfile:set." for name in OTHER_BUILDERS
+}
 
 
 def _usage(ctx: Context) -> Report:

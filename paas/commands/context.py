@@ -35,6 +35,7 @@ from paas.deploy.oneoff import OneOff
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.routing import Routing
+from paas.deploy.sources import Sources
 from paas.errors import PaasError, UsageError
 from paas.image.store import ImageStore
 from paas.model import Who
@@ -47,6 +48,7 @@ from paas.registry.registries import Registries
 from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.runtime import Runtime
 from paas.settings import Settings
+from paas.source.accounts import Accounts
 from paas.state.apps import App
 from paas.state.database import Database
 
@@ -73,6 +75,8 @@ class Platform:
     edge: Edge
     rollbacks: Rollbacks
     pipeline: Pipeline
+    sources: Sources
+    accounts: Accounts
     routing: Routing
     oneoff: OneOff
     detached: Detached

@@ -160,6 +160,8 @@ class Catalog:
     def __init__(self) -> None:
         self._commands: dict[str, Command] = {}
         self.aliases: dict[str, str] = {}
+        self.absent: dict[str, str] = {}
+        """Nouns that others of the kind have, with what to do instead here."""
 
     def command(
         self,
@@ -202,6 +204,8 @@ class Catalog:
     def find(self, name: str) -> Command:
         """Raises UsageError with near matches."""
         command = self._commands.get(self.aliases.get(name, name))
+        if command is None and (instead := self.absent.get(name.partition(":")[0])):
+            raise UsageError(f"{shown(name)} is not offered here", hint=instead)
         if command is None:
             siblings = [known for known in self._commands if known.startswith(name + ":")]
             close = nearest(name, [*self._commands, *self.aliases]) or siblings[:3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from paas.apps.properties import public
 from paas.commands.catalog import command
@@ -23,11 +23,14 @@ def define(
     save: Callable[[Context, App | None, str, str | None], None] | None = None,
     *,
     report: bool = True,
+    empty: Mapping[str, str] | None = None,
+    admin: bool = False,
 ) -> None:
     """Register the two commands, or (`report` false) the first alone: the noun has a report of its own.
 
     `keys` are the properties with their help, for the page; `more` adds to the global report, `of_app` to an app's;
-    `save` is for properties whose change is more than a row.
+    `save` is for properties whose change is more than a row. `empty`: what an empty word means to a property that does
+    not take it as none. `admin`: only admin keys may set.
     """
 
     def set_property(ctx: Context, app_key_value: list[str], **flags: bool) -> None:
@@ -36,6 +39,8 @@ def define(
         if not words:
             raise UsageError("Name a property", hint=f"Usage: {noun}:set <app>|--global <key> [<value>]")
         key, value = words[0], " ".join(words[1:])
+        if words[1:] == [""] and empty and key in empty:
+            value = empty[key]
         if save is not None:
             save(ctx, app, key, value or None)
         elif app is None:
@@ -51,7 +56,7 @@ def define(
             *(f"{key}: {help}." for key, help in keys.items()),
         ]
     )
-    command(f"{noun}:set", GLOBAL, Argument("app-key-value", many=True), examples=examples)(set_property)
+    command(f"{noun}:set", GLOBAL, Argument("app-key-value", many=True), examples=examples, admin=admin)(set_property)
 
     if not report:
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,16 +11,19 @@ from dataclasses import replace
 from paas.apps.build_settings import BuildSettings
 from paas.apps.lifecycle import Apps
 from paas.apps.processes import parse_procfile
-from paas.apps.properties import Properties, Property
+from paas.apps.properties import Properties, Property, boolean, count, size
 from paas.deploy.applying import Applier
 from paas.deploy.builds import Build, Builds
 from paas.deploy.held import AppLocks, Request
-from paas.deploy.releases import ReleaseMaker
+from paas.deploy.publishing import Publisher
+from paas.deploy.releases import REVISION, ReleaseMaker
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput
 from paas.model import Push, Release, Source, Who
-from paas.names import ProcessType, shown
+from paas.names import ProcessType
 from paas.output import Output
+from paas.source import repos
+from paas.source.remotes import branch
 from paas.source.tree import GitTree
 from paas.source.updates import decide
 from paas.state import apps as app_rows
@@ -32,18 +34,28 @@ from paas.state.database import Database
 log = logging.getLogger(__name__)
 
 _PROCFILE_LIMIT = 64 << 10
-_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+FETCHED = "git:fetched"
+"""The row of an app's properties with the commit that was fetched and has not been deployed."""
+SOURCE_IMAGE = "git:source-image"
+"""The one with the image that it was deployed from, where that is its source."""
 
 
-def branch(text: str) -> str:
-    """Raises InvalidInput."""
-    if not _BRANCH.fullmatch(text) or ".." in text or text.endswith(("/", ".lock", ".")):
-        raise InvalidInput(f"{shown(text)} is not a branch name")
-    return text
+def no_git_dir(text: str) -> bool:
+    """Raises InvalidInput for all but false."""
+    if boolean(text):
+        raise InvalidInput(
+            "Builds read the tree of a commit as it lies in git: there is no .git directory that could be kept",
+            hint="The commit is in GIT_REV; for builds: docker-options:add APP build --build-arg GIT_REV",
+        )
+    return False
 
 
 PROPERTIES = [
     Property("git", "deploy-branch", "the branch whose pushes deploy (by default main and master)", branch),
+    Property("git", "keep-git-dir", "false: builds get no .git directory", no_git_dir, False),
+    REVISION,
+    Property("git", "archive-max-size", "bytes of an archive, and of what is in it", size, 1 << 30),
+    Property("git", "archive-max-files", "files in an archive", count, 10_000),
 ]
 
 
@@ -59,6 +71,7 @@ class Pipeline:
         applier: Applier,
         routing: Routing,
         locks: AppLocks,
+        publisher: Publisher,
         user: str,
     ) -> None:
         self._db = db
@@ -70,36 +83,56 @@ class Pipeline:
         self._applier = applier
         self._routing = routing
         self._locks = locks
+        self.publisher = publisher
         self._user = user
 
     def push(self, push: Push, out: Output, cancelled: Callable[[], bool]) -> None:
         """What git asks before it accepts a push. Raises what makes it refuse."""
         app = self._apps.get(push.app)
+        if repos.is_shallow_push(push.repo):
+            raise InvalidInput(
+                "The push comes from a shallow clone, which has a part of the history only",
+                hint="Get the rest, then push again: git fetch --unshallow (in CI: a fetch depth of 0)",
+            )
         decision = decide(push.updates, self.deploy_branch(app))
         for note in decision.notes:
             out.warn(note)
         if decision.deploy is not None:
             source = Source(app.name, push.repo, decision.deploy.new, push.quarantine)
             branch = decision.deploy.ref.removeprefix("refs/heads/")
-            self.deploy(app, source, f"Push to {branch}", Request(push.who, out, cancelled))
+            self.deploy(
+                app,
+                source,
+                f"Push to {branch}",
+                Request(push.who, out, cancelled),
+                save=lambda: app_rows.set_property(self._db, app.id, SOURCE_IMAGE, None),
+            )
+            repos.point_head(push.repo, branch, self._user)
 
     def rebuild(self, app: App, request: Request) -> None:
-        """Build the deployed commit again and deploy the result."""
+        """Build the deployed commit again, or what git:sync has fetched since, and deploy the result."""
         release = releases.current(self._db, app)
-        if release is None:
+        fetched = app_rows.property(self._db, app.id, FETCHED)
+        if fetched is None and release is None:
             raise Conflict(f"{app.name} has not been deployed", hint="Push to it first: git push paas master")
-        source = Source(app.name, self._apps.repo(app), release.commit)
+        commit = fetched or (release.commit if release else "")
+        source = Source(app.name, self._apps.repo(app), commit)
         self.deploy(app, source, "Rebuild", request)
 
-    def deploy(self, app: App, source: Source, why: str, request: Request) -> Release:
-        """Source -> image -> release -> instances -> route. On any error the previous release serves on."""
+    def deploy(
+        self, app: App, source: Source, why: str, request: Request, *, save: Callable[[], None] = lambda: None
+    ) -> Release:
+        """Source -> image -> release -> instances -> route. On any error the previous release serves on.
+
+        `save` is called in the transaction that makes the new one serve.
+        """
         with (
             self._builds.record(app, app.name, source.commit, request) as build,
             self._locks.hold(app, f"a deploy of {app.name}", build.request) as app,
         ):
-            return self._deploy(app, source, why, build)
+            return self._deploy(app, source, why, build, save)
 
-    def _deploy(self, app: App, source: Source, why: str, build: Build) -> Release:
+    def _deploy(self, app: App, source: Source, why: str, build: Build, save: Callable[[], None]) -> Release:
         times: dict[str, float] = {}
         request = build.request
         out = request.out
@@ -115,12 +148,19 @@ class Pipeline:
                     out.warn(
                         "nginx.conf.sigil is not used: apps bring no templates here; nginx:set has the usual settings"
                     )
-                image = self._builds.image(build, tree, self._settings.options(app))
+                revision = self._maker.revision(app, source.commit)
+                image = self._builds.image(build, tree, self._settings.options(app, revision))
                 procfile = _procfile(tree)
             times["build"] = time.monotonic() - mark
+            self.publisher.publish(app, image, out, request.cancelled)
             build.status("deploying")
+
+            def saved() -> None:
+                app_rows.set_property(self._db, app.id, FETCHED, None)
+                save()
+
             wanted = replace(self._maker.wanted(app), commit=source.commit, procfile=procfile)
-            release, stages = self._applier.rollout(app, wanted, why, request, image=image)
+            release, stages = self._applier.rollout(app, wanted, why, request, image=image, save=saved)
             times |= stages
             undo.pop_all()
         app = app_rows.by_id(self._db, app.id)

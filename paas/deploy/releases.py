@@ -7,17 +7,39 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from paas.apps import ports, processes
-from paas.apps.environment import Environment
+from paas.apps.environment import RESERVED, Environment
 from paas.apps.ports import Ports
 from paas.apps.processes import Processes
-from paas.apps.properties import Properties
+from paas.apps.properties import Properties, Property
 from paas.apps.storage import Storage
+from paas.errors import InvalidInput
 from paas.model import AppSettings, Image, Release, Who
-from paas.names import ProcessType
+from paas.names import EnvKey, ProcessType
 from paas.settings import Settings
 from paas.state import apps, releases
 from paas.state.apps import App
 from paas.state.database import Database, now
+
+NO_REVISION = "none"
+
+
+def _revision_key(text: str) -> str:
+    """A config var's name; '' for `none`. Raises InvalidInput."""
+    if text == NO_REVISION:
+        return ""
+    if EnvKey(text) in RESERVED:
+        raise InvalidInput(f"{text} is set by paas itself")
+    return text
+
+
+REVISION = Property(
+    "git",
+    "rev-env-var",
+    'the variable that has the deployed commit in the app\'s environment; "" or none for no such variable',
+    _revision_key,
+    "GIT_REV",
+    released="made",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +108,7 @@ class ReleaseMaker:
             app=app.name,
             number=releases.next_number(self._db, app),
             image_id=image.id,
-            config=self._environment.with_globals(settings.config),
+            config=self._environment.with_globals(settings.config) | _revision(made_with, wanted.commit),
             processes=processes.of_release(settings.scale, wanted.procfile),
             ports=tuple(ports.effective(settings.ports, image.config, self._settings.http_port)),
             mounts=settings.mounts,
@@ -101,6 +123,17 @@ class ReleaseMaker:
         releases.insert(self._db, app, release)
         return release
 
+    def revision(self, app: App, commit: str) -> dict[str, str]:
+        """The variable that names a commit, unless the app is to have none."""
+        made_with, _ = self._properties.in_force(self._properties.released(app))
+        return _revision(made_with, commit)
+
     def forget(self, app: App, release: Release) -> None:
         """Undo `make`; a release that serves already stays, whatever went wrong after that."""
         releases.delete_unused(self._db, app, release.number)
+
+
+def _revision(made_with: Mapping[str, str], commit: str) -> dict[str, str]:
+    text = made_with.get(REVISION.row)
+    key = REVISION.parse(text) if text else REVISION.default
+    return {key: commit} if key and commit else {}

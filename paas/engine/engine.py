@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 from types import TracebackType
 
-from paas.apps import access, lifecycle, logs
+from paas.apps import access, buildpacks, lifecycle, logs
 from paas.apps.access import Access
 from paas.apps.build_settings import BuildSettings, declared
 from paas.apps.certs import Certs
@@ -29,7 +29,7 @@ from paas.containers.parts import Parts
 from paas.containers.ports import HostPorts
 from paas.containers.supervise import Containers
 from paas.containers.volumes import Volumes
-from paas.deploy import edge, pipeline, retention
+from paas.deploy import edge, pipeline, publishing, retention
 from paas.deploy.applying import Applier
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
@@ -42,10 +42,12 @@ from paas.deploy.importing import DokkuImport
 from paas.deploy.importing import Parts as ImportParts
 from paas.deploy.oneoff import OneOff
 from paas.deploy.pipeline import Pipeline
+from paas.deploy.publishing import Publisher
 from paas.deploy.releases import ReleaseMaker
 from paas.deploy.retention import Retention
 from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.routing import Routing
+from paas.deploy.sources import Sources
 from paas.engine.frontdoor import FrontDoor
 from paas.engine.lock import only_one
 from paas.engine.server import Server
@@ -72,6 +74,8 @@ from paas.schedulers.retire import Retirement
 from paas.schedulers.services import Services
 from paas.schedulers.supervise import Supervisor
 from paas.settings import Settings
+from paas.source.accounts import Accounts
+from paas.source.workspace import Workspaces
 from paas.ssh.hostkeys import ensure_host_keys
 from paas.state.apps import App
 from paas.state.database import Database
@@ -141,6 +145,8 @@ class Engine:
             [
                 *declared(settings),
                 *pipeline.PROPERTIES,
+                *publishing.PROPERTIES,
+                *buildpacks.PROPERTIES,
                 *access.PROPERTIES,
                 *lifecycle.PROPERTIES,
                 *logs.PROPERTIES,
@@ -217,6 +223,8 @@ class Engine:
         builder = Builder(settings, images, paths, steps, caches, resolv, bases)
         builds = Builds(db, paths, images, builder, properties)
         builds.recover()
+        accounts = Accounts(paths.accounts, settings.user)
+        image_files = ImageFiles(images, paths.scratch, settings.image_limit)
         changes = Changes(
             db,
             apps,
@@ -233,7 +241,17 @@ class Engine:
             applier,
         )
         pushes = Pipeline(
-            db, apps, builds, build_settings, properties, maker, applier, routing, app_locks, settings.user
+            db,
+            apps,
+            builds,
+            build_settings,
+            properties,
+            maker,
+            applier,
+            routing,
+            app_locks,
+            Publisher(db, properties, registries),
+            settings.user,
         )
         keys = Keys(db)
         pages = Pages(db, paths)
@@ -254,12 +272,27 @@ class Engine:
             access=Access(db),
             images=images,
             registries=registries,
-            image_files=ImageFiles(images, paths.scratch, settings.image_limit),
+            image_files=image_files,
             changes=changes,
             edge=edges,
             rollbacks=Rollbacks(db, images, maker, applier, routing),
             cloning=Cloning(db, apps, images, maker, scheduler, routing, app_locks, applier),
             pipeline=pushes,
+            sources=Sources(
+                settings,
+                db,
+                paths,
+                apps,
+                properties,
+                build_settings,
+                pushes,
+                app_locks,
+                Workspaces(paths.scratch, sandboxes, resolv, accounts, settings.user),
+                images,
+                bases,
+                image_files,
+            ),
+            accounts=accounts,
             routing=routing,
             oneoff=oneoff,
             detached=detached,

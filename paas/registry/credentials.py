@@ -30,15 +30,17 @@ class Login:
 
 
 class Credentials:
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, below: Credentials | None = None) -> None:
+        """`below` are asked for a registry that these have no login for."""
         self._file = file
+        self._below = below
         self._lock = threading.Lock()
 
     def get(self, registry: str) -> Login | None:
         entry = self._auths().get(_key(registry))
         text = entry.get("auth") if isinstance(entry, dict) else None
         if not isinstance(text, str):
-            return None
+            return self._below.get(registry) if self._below else None
         try:
             user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):

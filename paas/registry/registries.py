@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from paas.errors import Denied, InvalidInput, NotFound, SystemFailure
 from paas.image.lease import Lease
 from paas.image.reference import DOCKER_HUB, parse
 from paas.image.store import ImageStore
+from paas.model import Image
 from paas.names import shown
 from paas.paths import Paths
 from paas.registry.auth import Authorizer
@@ -32,6 +34,10 @@ class Registries:
         self._partials = Partials(paths.downloads)
         self._puller = Puller(store, self._endpoints, self._partials, settings.image_limit)
         self._pusher = Pusher(store, self._endpoints, paths.scratch)
+        self._settings = settings
+        self._paths = paths
+        self._lock = threading.Lock()
+        self._of_apps: dict[int, Credentials] = {}
 
     def pull(self, name: str, say: Say, cancelled: Cancelled, lease: Lease | None = None) -> Pulled:
         """Pull NAME[:TAG|@DIGEST] and tag it so; kept for as long as `lease` is held, and the tag stands.
@@ -60,6 +66,18 @@ class Registries:
             )
         return self._pusher.push(reference, image, say, cancelled)
 
+    def push_image(self, name: str, image: Image, app: int, say: Say, cancelled: Cancelled) -> Pushed:
+        """Push an image under a name that it does not have here, with an app's own logins. Raises as `push`."""
+        endpoints = Endpoints(self._settings, self.logins(app))
+        return Pusher(self._store, endpoints, self._paths.scratch).push(parse(name), image, say, cancelled)
+
+    def logins(self, app: int | None) -> Credentials:
+        """The logins for all, or an app's own with those below them."""
+        if app is None:
+            return self.credentials
+        with self._lock:
+            return self._of_apps.setdefault(app, Credentials(self._paths.logins_of(app), self.credentials))
+
     def is_newer(self, name: str, cancelled: Cancelled) -> bool:
         """Whether a tag that came from its registry is something else there by now. Raises as `pull`."""
         if parse(name).digest:
@@ -78,7 +96,7 @@ class Registries:
         with Transport(cancelled) as transport:
             return search(self._endpoints, self.credentials, registry, term, limit, transport)
 
-    def log_in(self, registry: str, login: Login, cancelled: Cancelled) -> None:
+    def log_in(self, registry: str, login: Login, cancelled: Cancelled, app: int | None = None) -> None:
         """Keep a login that the registry accepts. Raises Denied, Unreachable, Cancelled."""
         with Transport(cancelled) as transport:
             endpoint = self._endpoints.find(registry, transport)
@@ -88,11 +106,11 @@ class Registries:
             raise Denied(f"{registry} refuses the login of {shown(login.user)}")
         if status != 200:
             raise SystemFailure(f"{registry} answers with status {status}", hint="Is this a registry?")
-        self.credentials.set(registry, login)
+        self.logins(app).set(registry, login)
 
-    def log_out(self, registry: str) -> bool:
+    def log_out(self, registry: str, app: int | None = None) -> bool:
         """Whether there was a login."""
-        return self.credentials.remove(registry)
+        return self.logins(app).remove(registry)
 
 
 def registry_name(text: str | None) -> str:

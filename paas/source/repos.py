@@ -8,7 +8,7 @@ from pathlib import Path
 
 from paas.system import run as system
 from paas.system.accounts import account
-from paas.system.files import ensure_directory, remove_tree, sync_directory, write_atomic
+from paas.system.files import ensure_directory, remove_tree, sync_directory, tree_size, write_atomic
 
 _FILES = {
     "HEAD": "ref: refs/heads/master\n",
@@ -65,3 +65,62 @@ def fetch_all(source: Path, path: Path, user: str) -> None:
     checks = ["-c", "transfer.fsckObjects=true", "-c", "protocol.file.allow=always"]
     argv = ["git", *checks, "--git-dir", str(path), "fetch", "--quiet", "--no-tags", f"file://{source}"]
     system.run([*argv, "+refs/heads/*:refs/heads/*"], env=GIT_ENV, user=user, timeout=1800)
+
+
+def point_head(path: Path, branch: str, user: str) -> None:
+    """Let a branch be what a clone of the repository checks out."""
+    ref = f"refs/heads/{branch}"
+    try:
+        if (path / "HEAD").read_text().strip() == f"ref: {ref}":
+            return
+    except (OSError, UnicodeDecodeError):
+        pass  # git mends it
+    system.run(["git", "--git-dir", str(path), "symbolic-ref", "HEAD", ref], env=GIT_ENV, user=user)
+
+
+def head_branch(path: Path, user: str) -> str | None:
+    """The branch that HEAD names, whether it is there or not."""
+    argv = ["git", "--git-dir", str(path), "symbolic-ref", "--quiet", "HEAD"]
+    done = system.run(argv, env=GIT_ENV, user=user, check=False)
+    name = done.text.strip()
+    return name.removeprefix("refs/heads/") if done.status == 0 and name.startswith("refs/heads/") else None
+
+
+def commit_of(path: Path, ref: str, user: str) -> str | None:
+    """The commit that a ref stands for; None where there is none."""
+    argv = ["git", "--git-dir", str(path), "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"]
+    done = system.run(argv, env=GIT_ENV, user=user, check=False)
+    return done.text.strip() if done.status == 0 else None
+
+
+def is_shallow_push(path: Path) -> bool:
+    """Whether git is about to take a push from a shallow clone: it then keeps a list beside the objects."""
+    return any(path.glob("shallow_*"))
+
+
+def subject_of(path: Path, commit: str, user: str) -> str:
+    """The first line of a commit's message."""
+    argv = ["git", "--git-dir", str(path), "log", "-1", "--format=%s", commit]
+    line = system.run(argv, env=GIT_ENV, user=user).text.strip()
+    return "".join(char for char in line if char.isprintable())[:200]
+
+
+def remove_locks(path: Path, user: str) -> list[str]:
+    """Remove git's lock files that are older than ten minutes; returns which."""
+    found = [*_find(path, user, "-maxdepth", "1"), *_find(path / "refs", user)]
+    if found:
+        system.run(["rm", "-f", "--", *found], user=user)
+    return sorted(str(Path(name).relative_to(path)) for name in found)
+
+
+def _find(top: Path, user: str, *options: str) -> list[str]:
+    argv = ["find", str(top), *options, "-type", "f", "-name", "*.lock", "-mmin", "+10", "-print0"]
+    return [os.fsdecode(name) for name in system.run(argv, user=user).stdout.split(b"\0") if name]
+
+
+def collect(path: Path, user: str) -> tuple[int, int]:
+    """Pack everything, and drop what nothing names for a day; returns the bytes before and after."""
+    before = tree_size(path / "objects")
+    argv = ["git", "--git-dir", str(path), "-c", "pack.threads=1", "-c", "core.hooksPath=/dev/null"]
+    system.run([*argv, "gc", "--quiet", "--prune=1.day.ago"], env=GIT_ENV, user=user, timeout=3600)
+    return before, tree_size(path / "objects")

@@ -32,7 +32,7 @@ _SETTINGS = {
     "receive.autogc": "false",
     "receive.denyDeleteCurrent": "refuse",
     "receive.keepAlive": "5",
-    "receive.shallowUpdate": "false",
+    "receive.shallowUpdate": "true",  # the hook refuses it, with what to do about it
     "receive.updateServerInfo": "false",
     "transfer.fsckObjects": "true",
     # Old repositories are full of these, and they harm nobody.

@@ -1,0 +1,81 @@
+"""The buildpacks that are set for apps, in order."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from paas.apps.properties import Property
+from paas.errors import Conflict, InvalidInput, NotFound
+from paas.names import shown
+from paas.state import apps
+from paas.state.apps import App
+from paas.state.database import Database
+
+_ROW = "buildpacks:list"
+_SHORT = re.compile(r"(heroku(?:-community)?)/([a-z0-9][a-z0-9-]*)")
+_ADDRESS = re.compile(r"(https?|git|ssh)://[^\s@]+(@[^\s@]+)?|git@[\w.-]+:[^\s]+")
+_MOST = 50
+
+PROPERTIES = [Property("buildpacks", "stack", "the image that buildpacks build on")]
+
+
+def address(text: str) -> str:
+    """The address of a buildpack; heroku/NAME is short for the one at GitHub. Raises InvalidInput."""
+    if short := _SHORT.fullmatch(text):
+        return f"https://github.com/{short[1]}/heroku-buildpack-{short[2]}.git"
+    if not _ADDRESS.fullmatch(text) or not text.isprintable() or len(text) > 1000:
+        raise InvalidInput(
+            f"{shown(text)} is not a buildpack", hint="Examples: heroku/nodejs, https://example.com/buildpack.git#v1"
+        )
+    return text
+
+
+def listed(db: Database, app: App) -> list[str]:
+    return list(json.loads(apps.property(db, app.id, _ROW) or "[]"))
+
+
+def add(db: Database, app: App, pack: str, index: int | None) -> list[str]:
+    """Insert at a place from 1, by default at the end. Raises Conflict when it is there."""
+    with db.transaction():
+        packs, found = listed(db, app), address(pack)
+        if found in packs:
+            raise Conflict(f"{app.name} has the buildpack {found} already")
+        packs.insert(len(packs) if index is None else index - 1, found)
+        return _store(db, app, packs)
+
+
+def replace(db: Database, app: App, pack: str, index: int | None) -> list[str]:
+    """Put one in the place of another, by default the first; beyond the last it is added."""
+    with db.transaction():
+        packs, found = listed(db, app), address(pack)
+        at = (index or 1) - 1
+        if found in packs and packs.index(found) != at:
+            raise Conflict(f"{app.name} has the buildpack {found} already, at {packs.index(found) + 1}")
+        packs[at : at + 1] = [found]
+        return _store(db, app, packs)
+
+
+def replace_all(db: Database, app: App, given: list[str]) -> list[str]:
+    return _store(db, app, list(dict.fromkeys(address(pack) for pack in given)))
+
+
+def remove(db: Database, app: App, pack: str | None, index: int | None) -> list[str]:
+    """By its address or its place. Raises NotFound."""
+    with db.transaction():
+        packs = listed(db, app)
+        if index is not None:
+            found = packs[index - 1] if index <= len(packs) else None
+        else:
+            found = address(pack) if pack and address(pack) in packs else None
+        if found is None:
+            raise NotFound(f"{app.name} has no such buildpack", hint=f"buildpacks:list {app.name} shows those it has.")
+        packs.remove(found)
+        return _store(db, app, packs)
+
+
+def _store(db: Database, app: App, packs: list[str]) -> list[str]:
+    if len(packs) > _MOST:
+        raise InvalidInput(f"An app has at most {_MOST} buildpacks")
+    apps.set_property(db, app.id, _ROW, json.dumps(packs) if packs else None)
+    return packs
