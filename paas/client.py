@@ -27,7 +27,7 @@ else:
 _SERVICES = ("serve", "ssh", "teardown")
 _READ_FILES = {
     *("build", "run", "exec", "cp", "export", "save", "load", "import"),
-    *("import:dokku", "config:import", "ssh-keys:add", "certs:add", "certs:update"),
+    *("import:dokku", "config:import", "ssh-keys:add", "certs:add", "certs:update", "git:from-image"),
 }
 """Commands that read files where they were typed, or variables."""
 _SETTINGS = "/etc/paas/settings.yml"

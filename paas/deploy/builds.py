@@ -39,8 +39,9 @@ _POLL = 0.1
 class Build:
     """One build that runs. `out` passes on to the caller and keeps what it passes."""
 
-    def __init__(self, id: int, db: Database, out: Output, request: Request, lease: Lease) -> None:
+    def __init__(self, id: int, db: Database, app: App | None, out: Output, request: Request, lease: Lease) -> None:
         self.id = id
+        self.app = app
         self.out = out
         self.lease = lease
         self._db = db
@@ -88,7 +89,7 @@ class Builds:
         id = builds.insert(self._db, app.id if app else None, name, request.who.name, source)
         status, error = "failed", ""
         with self._log(id).open("wb") as file, self._store.lease() as lease:
-            build = Build(id, self._db, _Kept(request.out, file), request, lease)
+            build = Build(id, self._db, app, _Kept(request.out, file), request, lease)
             with self._condition:
                 self._active[id] = build
             try:
@@ -118,8 +119,12 @@ class Builds:
             build.status("building")
             try:
                 image = self._builder.build(tree, options, progress, build.lease, build.cancelled, noun)
-            except PaasError:
+            except PaasError as error:
                 builds.set_image(self._db, build.id, "", progress.steps, progress.cached)
+                if build.app is not None and not build.cancelled():
+                    build.out.warn("App build failed")
+                    before = "What was deployed before serves on. " if build.app.release else ""
+                    error.hint = error.hint or f"{before}All of its output: builds:output {build.app.name} {build.id}"
                 raise
             builds.set_image(self._db, build.id, image.id, progress.steps, progress.cached)
         return image

@@ -11,7 +11,8 @@ from typing import IO
 
 from paas.errors import InvalidInput, SystemFailure
 from paas.names import shown
-from paas.source.workspace import Workspace, end
+from paas.source.running import end
+from paas.source.workspace import Workspace
 from paas.system import run as system
 
 _REF = "refs/heads/made"

@@ -16,7 +16,8 @@ from paas.names import shown
 from paas.source import remotes
 from paas.source.commits import Committer, is_git_directory
 from paas.source.remotes import Remote, Wanted
-from paas.source.workspace import ProgramFailed, Workspace
+from paas.source.running import ProgramFailed
+from paas.source.workspace import Workspace
 
 _FOUND = "refs/theirs/found"
 _CHUNK = 1 << 18

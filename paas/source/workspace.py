@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from paas.errors import Cancelled, InvalidInput, PaasError, SystemFailure
+from paas.errors import Cancelled, InvalidInput, SystemFailure
 from paas.runtime.sandbox import SandboxPool
 from paas.source import repos
 from paas.source.accounts import Accounts, netrc_line
 from paas.source.remotes import Login, Remote
+from paas.source.running import ProgramFailed, Told, end
 from paas.system import run as system
 from paas.system.accounts import account
 from paas.system.files import ensure_directory, remove_tree, sync_directory, write_atomic
@@ -30,9 +31,7 @@ from paas.system.processes import readable
 _NAMES = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
 """The host's name servers may listen where a container does not get."""
 _LONGEST = 3600.0
-_PATIENCE = 60.0
 _OUTPUT = 16 << 20
-_LINE = 4096
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "credential.helper": "",
@@ -49,14 +48,6 @@ _SETTINGS = {
     "pack.threads": "1",
     "transfer.fsckObjects": "true",
 }
-
-
-class ProgramFailed(PaasError):
-    """A program ended badly; the message is what it said last."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,18 +157,8 @@ class Workspace:
         text = remote.address.replace("\\", "\\\\").replace('"', '\\"')
         argv = [
             *("curl", "--fail", "--show-error", "--location", "--max-redirs", "10", "--proto", "=http,https"),
-            *(
-                "--connect-timeout",
-                "20",
-                "--speed-limit",
-                "1",
-                "--speed-time",
-                "60",
-                "--retry",
-                "2",
-                "--netrc-optional",
-            ),
-            *("--silent", "--max-filesize", str(limit), "--output", str(output), "--config", "-"),
+            *("--connect-timeout", "20", "--speed-limit", "1", "--speed-time", "60", "--retry", "2"),
+            *("--netrc-optional", "--silent", "--max-filesize", str(limit), "--output", str(output), "--config", "-"),
         ]
         with tempfile.TemporaryFile() as config:
             config.write(f'url = "{text}"\n'.encode())
@@ -200,7 +181,7 @@ class Workspace:
         self.check()
         with tempfile.TemporaryFile() as output:
             process = self.start(argv, env=env, stdin=stdin, stdout=output)
-            told = _Told(say)
+            told = Told(say)
             deadline = time.monotonic() + _LONGEST
             assert process.stderr is not None
             try:
@@ -231,7 +212,8 @@ class Workspace:
         self, argv: Sequence[str], *, env: Mapping[str, str], stdin: system.Descriptor | None, stdout: IO[bytes] | None
     ) -> system.Process:
         """Start a program; its errors go to a pipe. Ended by `end`."""
-        command = [*self._prefix, "prlimit", f"--fsize={self.place.limit}", "--core=0", "--", *argv]
+        alone = ("setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--")  # an engine that is killed leaves no fetch
+        command = [*self._prefix, *alone, "prlimit", f"--fsize={self.place.limit}", "--core=0", "--", *argv]
         return system.start(
             command,
             stdin=stdin,
@@ -312,65 +294,3 @@ class Workspace:
     ) -> system.Completed:
         argv = ["git", "--git-dir", str(self.target), "-c", "core.hooksPath=/dev/null", *words]
         return system.run(argv, env={**repos.GIT_ENV, **(env or {})}, user=self._user, input=input, check=False)
-
-
-def end(process: system.Process, *, at_once: bool = False) -> None:
-    """Wait for a program that has no more to say; what still runs then, or `at_once`, is killed with its children."""
-    if not at_once:
-        try:
-            process.wait(_PATIENCE)
-        except system.TimeoutExpired:
-            pass
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=10)
-    if process.stderr is not None:
-        process.stderr.close()
-
-
-class _Told:
-    """The error stream of a program as lines for a terminal: whole ones, and of those that change one in two seconds.
-    What a server sends is shown without its control characters."""
-
-    def __init__(self, say: Callable[[str], None] | None) -> None:
-        self._say = say
-        self._rest = b""
-        self._lines: list[str] = []
-        self._next = time.monotonic() + 2
-
-    def take(self, piece: bytes) -> None:
-        *lines, self._rest = (self._rest + piece).replace(b"\r", b"\n").split(b"\n")
-        self._rest = self._rest[-_LINE:]
-        for line in lines:
-            self._line(_clean(line))
-
-    def last(self) -> str:
-        """The last words, without git's and curl's own names."""
-        lines = [*self._lines, _clean(self._rest)]
-        words = [line for line in lines if line and not line.startswith(("From ", "hint: ", "warning: "))][-3:]
-        prefixes = ("fatal: ", "error: ", "remote: ", "curl: ")
-        for prefix in prefixes:
-            words = [word.removeprefix(prefix) for word in words]
-        return "; ".join(dict.fromkeys(words))
-
-    def size(self, path: Path) -> None:
-        if self._say is not None and time.monotonic() >= self._next:
-            self._next = time.monotonic() + 2
-            self._say(f"{path.stat().st_size / (1 << 20):.1f} MiB so far")
-
-    def _line(self, text: str) -> None:
-        if not text:
-            return
-        progress = "%" in text and not text.endswith("done.")
-        if not progress:
-            self._lines = [*self._lines[-20:], text]
-        due = time.monotonic() >= self._next
-        if self._say is None or (progress and not due) or text.startswith(("From ", " * ", "   ", "fatal:", "curl:")):
-            return
-        if progress:
-            self._next = time.monotonic() + 2
-        self._say(text)
-
-
-def _clean(line: bytes) -> str:
-    return "".join(char for char in line[:_LINE].decode("utf-8", "replace") if char.isprintable()).rstrip()

@@ -1,0 +1,194 @@
+"""git:sync through the front door, from servers on the machine's loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from paas.system import run as system
+from tests.harness.client import Client
+from tests.harness.waiting import wait_until
+from tests.machine import Machine
+
+from .conftest import Elsewhere
+from .server import LOGIN
+
+AppMaker = Callable[[str], str]
+
+
+def report(machine: Machine, app: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(machine.paas("git:report", app, "--format", "json").text)
+    return found
+
+
+def test_sync_fetches_then_builds_then_sees_no_change(
+    machine: Machine, elsewhere: Elsewhere, boss: Client, app: AppMaker
+) -> None:
+    name = app("synced")
+    first = elsewhere.publish("sync one")
+    done = boss.ssh("git:sync", name, elsewhere.git)
+    assert "-----> Fetching git://127.0.0.1" in done.text and f"main is at commit {first[:12]}" in done.text
+    assert "Receiving objects: 100%" in done.text and "not deployed. To deploy it: ps:rebuild synced" in done.text
+    assert "sync one" not in machine.get(name).text
+    status = json.loads(boss.ssh("git:status", name, "--format", "json").text)
+    assert status["git-fetched"] == first and status["git-branch"] == "main" and not status["git-up-to-date"]
+
+    assert "Application deployed" in boss.ssh("ps:rebuild", name).text
+    assert machine.get(name).text == "sync one\n"
+    assert report(machine, name)["git-sha"] == first
+    assert report(machine, name)["git-deploy-branch"] == "main"
+
+    again = boss.ssh("git:sync", "--build-if-changes", name, elsewhere.git).text
+    assert "synced runs this commit already" in again and "Building" not in again
+    second = elsewhere.publish("sync two")
+    assert "Application deployed" in boss.ssh("git:sync", "--build-if-changes", name, elsewhere.dumb, "main").text
+    assert machine.get(name).text == "sync two\n"
+    assert "Building synced" in boss.ssh("git:sync", "--build", name, elsewhere.git).text
+
+    copy = machine.disk / "clients/boss/copy"
+    clone = boss.repository("sync-copy")
+    clone.git("clone", "--quiet", boss.url(name), str(copy))
+    assert clone.git("-C", str(copy), "rev-parse", "HEAD").text.strip() == second
+    assert clone.git("-C", str(copy), "branch", "--show-current").text.strip() == "main"
+
+
+def test_tags_commits_and_other_branches(machine: Machine, elsewhere: Elsewhere, boss: Client, app: AppMaker) -> None:
+    name = app("refs")
+    old = elsewhere.publish("tagged")
+    for bare in ("site.git", "private/site.git"):
+        elsewhere.repository.git("push", "--quiet", str(elsewhere.directory / bare), f"{old}:refs/tags/v1")
+    elsewhere.publish("newer")
+    boss.ssh("git:sync", "--build", name, elsewhere.git, "v1")
+    assert machine.get(name).text == "tagged\n"
+    assert report(machine, name)["git-deploy-branch"] == ""
+    elsewhere.publish("beta", "beta")
+    boss.ssh("git:sync", "--build", "--skip-deploy-branch", name, elsewhere.git, "beta")
+    assert machine.get(name).text == "beta\n"
+    assert report(machine, name)["git-deploy-branch"] == ""
+    boss.ssh("git:sync", "--build", name, elsewhere.git, old)
+    assert machine.get(name).text == "tagged\n"
+    done = boss.ssh("git:sync", "--build", name, elsewhere.git, "no-such", check=False)
+    assert done.status == 1 and "has no branch or tag 'no-such'" in done.error
+    done = boss.ssh("git:sync", "--build", name, elsewhere.git, "0" * 39 + "1", check=False)
+    assert done.status == 1 and "has no commit" in done.error
+    assert machine.get(name).text == "tagged\n"
+
+
+def test_bad_words(elsewhere: Elsewhere, boss: Client, dev: Client, app: AppMaker) -> None:
+    name = app("badwords")
+    assert boss.ssh("git:sync", "nosuchapp", elsewhere.git, check=False).status == 20
+    for address in ("--upload-pack=x", "ext::sh -c id", "a b", "ftp://x/y", "https://", "-oProxyCommand=x:y", ""):
+        done = boss.ssh("git:sync", name, "--", address, check=False)
+        assert done.status != 0 and "address" in done.error, address
+    for ref in ("-x", "a..b", "a b", "x.lock", "$(id)", "refs/heads/../x"):
+        done = boss.ssh("git:sync", name, elsewhere.git, "--", ref, check=False)
+        assert done.status != 0 and "is not a branch name" in done.error, ref
+    done = dev.ssh("git:sync", name, "/etc", check=False)
+    assert done.status == 1 and "Only an admin may fetch from a directory" in done.error
+    done = boss.ssh("git:sync", name, "https://user:hidden@127.0.0.1:1/x.git", check=False)
+    assert done.status == 1 and "hidden" not in done.error + done.text
+
+
+def test_keys_that_are_no_admins_do_not_reach_the_machine(elsewhere: Elsewhere, dev: Client, app: AppMaker) -> None:
+    name = app("inward")
+    for address in (elsewhere.git, elsewhere.dumb):
+        done = dev.ssh("git:sync", "--build", name, address, check=False)
+        assert done.status == 1 and "cannot be fetched" in done.error
+    done = dev.ssh("git:from-archive", name, elsewhere.url("x.tar"), check=False)
+    assert done.status == 1 and "cannot be fetched" in done.error
+
+
+def test_a_private_repository(machine: Machine, elsewhere: Elsewhere, boss: Client, dev: Client, app: AppMaker) -> None:
+    name = app("private")
+    elsewhere.publish("secret site")
+    done = boss.ssh("git:sync", name, elsewhere.private, check=False)
+    assert done.status == 1 and "git:auth 127.0.0.1 USER PASSWORD" in done.error
+    user, _, password = LOGIN.partition(":")
+    assert dev.ssh("git:auth", "127.0.0.1", user, password, check=False).status == 1
+    boss.ssh("git:auth", "127.0.0.1", user, input=f"{password}\n".encode())
+    assert json.loads(boss.ssh("git:auth-status", "--format", "json").text) == [{"host": "127.0.0.1", "user": user}]
+    assert password not in boss.ssh("git:auth-status", "127.0.0.1").text
+    netrc = machine.data_dir / "accounts/.netrc"
+    assert netrc.stat().st_mode & 0o777 == 0o600 and netrc.owner() == "paas"
+    boss.ssh("git:sync", "--build", name, elsewhere.private)
+    assert machine.get(name).text == "secret site\n"
+    assert password not in machine.paas("events").text + machine.engine_log
+    boss.ssh("git:auth", "127.0.0.1")
+    assert boss.ssh("git:auth-status", "127.0.0.1", check=False).status == 1
+    assert boss.ssh("git:auth", "127.0.0.1", check=False).status == 1
+    for bad in ("two words", '"quoted', "#comment"):
+        assert "no room for" in boss.ssh("git:auth", "127.0.0.1", user, bad, check=False).error
+    in_address = elsewhere.private.replace("//", f"//{LOGIN}@")
+    elsewhere.publish("secret two")
+    done = boss.ssh("git:sync", "--build", name, in_address)
+    assert password not in done.text + done.error + machine.paas("releases", name).text
+
+
+def test_a_sync_that_is_interrupted_leaves_the_app_as_it_was(
+    machine: Machine, elsewhere: Elsewhere, boss: Client, app: AppMaker
+) -> None:
+    name = app("halfway")
+    elsewhere.publish("before")
+    boss.ssh("git:sync", "--build", name, elsewhere.git)
+    before = report(machine, name)
+    [repo] = [path for path in (machine.data_dir / "repos").iterdir() if str(before["git-sha"]) in _heads(path)]
+    objects = sorted(path.name for path in (repo / "objects/pack").iterdir())
+    broken = elsewhere.repository.commit({"Dockerfile": "FROM scratch\nRUN false\n"})
+    bare = elsewhere.directory / "site.git"
+    elsewhere.repository.git("push", "--quiet", str(bare), f"{broken}:refs/heads/broken")
+    done = boss.ssh("git:sync", "--build", name, elsewhere.git, "broken", check=False)
+    assert (
+        done.status == 1
+        and "!     App build failed\n !     Dockerfile:2" in done.error
+        and "builds:output halfway" in done.error
+    )
+    assert report(machine, name) == before and machine.get(name).text == "before\n"
+    assert sorted(path.name for path in (repo / "objects/pack").iterdir()) == objects
+    assert broken not in _heads(repo)
+
+    argv = [*boss.ssh_argv, "-p", str(machine.settings.ssh_port), f"paas@{machine.address}"]
+    client = system.start([*argv, f"git:from-archive {name} {elsewhere.url('slow')}"], stdout=system.PIPE)
+    scratch = machine.data_dir / "scratch"
+    wait_until(lambda: list(scratch.glob("source-*/archive")), "it fetches")
+    client.kill()
+    client.wait()
+    assert client.stdout is not None
+    client.stdout.close()
+    wait_until(lambda: not list(scratch.glob("source-*")), "nothing is left of it")
+    assert report(machine, name) == before and machine.get(name).text == "before\n"
+
+
+def _heads(repo: object) -> str:
+    return system.run(["git", "--git-dir", str(repo), "for-each-ref"], user="paas").text
+
+
+def test_the_deploy_key_and_known_hosts(machine: Machine, boss: Client) -> None:
+    done = boss.ssh("git:public-key", check=False)
+    assert done.status == 1 and "git:generate-deploy-key" in done.error
+    made = boss.ssh("git:generate-deploy-key").text
+    key = boss.ssh("git:public-key").text
+    assert key.startswith("ssh-ed25519 ") and key in made
+    assert boss.ssh("git:generate-deploy-key", check=False).status == 1
+    private = machine.data_dir / "accounts/id_ed25519"
+    assert private.stat().st_mode & 0o777 == 0o600 and private.owner() == "paas"
+    for bad in ("-oProxyCommand=id", "a b", "x/y", "host:0"):
+        assert boss.ssh("git:allow-host", "--", bad, check=False).status != 0
+
+
+def test_over_ssh_with_the_deploy_key(machine: Machine, elsewhere: Elsewhere, boss: Client, app: AppMaker) -> None:
+    """The other server is this machine's own front door."""
+    source, name = app("upstream"), app("downstream")
+    elsewhere.publish("over ssh")
+    boss.ssh("git:sync", "--build", source, elsewhere.git)
+    machine.paas("git:generate-deploy-key", check=False)
+    machine.paas("ssh-keys:add", "deploykey", input=machine.paas("git:public-key").stdout)
+    port = machine.settings.ssh_port
+    address = f"ssh://paas@127.0.0.1:{port}/{source}"
+    done = boss.ssh("git:sync", "--build", name, address, check=False)
+    assert done.status == 1 and "git:allow-host 127.0.0.1" in done.error
+    assert "SHA256:" in boss.ssh("git:allow-host", f"127.0.0.1:{port}").text
+    boss.ssh("git:sync", "--build", name, address)
+    assert machine.get(name).text == "over ssh\n"
+    machine.paas("ssh-keys:remove", "deploykey")
+    done = boss.ssh("git:sync", "--build", name, address, check=False)
+    assert done.status == 1 and "git:public-key" in done.error
