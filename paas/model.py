@@ -243,6 +243,15 @@ class Release:
         return self.made_with.get(row, self.properties.get(row))
 
 
+REVISION_ROW, REVISION_KEY, NO_REVISION = "git:rev-env-var", "GIT_REV", "none"
+
+
+def revision(made_with: Mapping[str, str], commit: str) -> dict[str, str]:
+    """The variable that names the commit to an app, from the properties of a release; none where it is to have none."""
+    key = made_with.get(REVISION_ROW) or REVISION_KEY
+    return {} if key == NO_REVISION or not commit else {key: commit}
+
+
 # -- Instance -----------------------------------------------------------------------------------------------------
 
 

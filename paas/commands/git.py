@@ -8,8 +8,8 @@ from paas.commands.declare import FORMAT, app_argument
 from paas.commands.properties import define
 from paas.commands.report import Report, show
 from paas.deploy.pipeline import FETCHED, PROPERTIES, SOURCE_IMAGE
-from paas.deploy.releases import NO_REVISION
 from paas.errors import Conflict
+from paas.model import NO_REVISION
 from paas.source import repos
 from paas.state import apps as app_rows
 from paas.state import people, releases

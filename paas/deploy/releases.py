@@ -13,18 +13,16 @@ from paas.apps.processes import Processes
 from paas.apps.properties import Properties, Property
 from paas.apps.storage import Storage
 from paas.errors import InvalidInput
-from paas.model import AppSettings, Image, Release, Who
+from paas.model import NO_REVISION, REVISION_KEY, REVISION_ROW, AppSettings, Image, Release, Who, revision
 from paas.names import EnvKey, ProcessType
 from paas.settings import Settings
 from paas.state import apps, releases
 from paas.state.apps import App
 from paas.state.database import Database, now
 
-NO_REVISION = "none"
-
 
 def _revision_key(text: str) -> str:
-    """A config var's name; '' for `none`. Raises InvalidInput."""
+    """A variable's name; '' for `none`. Raises InvalidInput."""
     if text == NO_REVISION:
         return ""
     if EnvKey(text) in RESERVED:
@@ -34,10 +32,10 @@ def _revision_key(text: str) -> str:
 
 REVISION = Property(
     "git",
-    "rev-env-var",
+    REVISION_ROW.partition(":")[2],
     'the variable that has the deployed commit in the app\'s environment; "" or none for no such variable',
     _revision_key,
-    "GIT_REV",
+    REVISION_KEY,
     released="made",
 )
 
@@ -108,7 +106,7 @@ class ReleaseMaker:
             app=app.name,
             number=releases.next_number(self._db, app),
             image_id=image.id,
-            config=self._environment.with_globals(settings.config) | _revision(made_with, wanted.commit),
+            config=self._environment.with_globals(settings.config),
             processes=processes.of_release(settings.scale, wanted.procfile),
             ports=tuple(ports.effective(settings.ports, image.config, self._settings.http_port)),
             mounts=settings.mounts,
@@ -126,14 +124,8 @@ class ReleaseMaker:
     def revision(self, app: App, commit: str) -> dict[str, str]:
         """The variable that names a commit, unless the app is to have none."""
         made_with, _ = self._properties.in_force(self._properties.released(app))
-        return _revision(made_with, commit)
+        return revision(made_with, commit)
 
     def forget(self, app: App, release: Release) -> None:
         """Undo `make`; a release that serves already stays, whatever went wrong after that."""
         releases.delete_unused(self._db, app, release.number)
-
-
-def _revision(made_with: Mapping[str, str], commit: str) -> dict[str, str]:
-    text = made_with.get(REVISION.row)
-    key = REVISION.parse(text) if text else REVISION.default
-    return {key: commit} if key and commit else {}

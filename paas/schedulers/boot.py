@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from paas.errors import DeployFailed, InvalidInput
-from paas.model import DEFAULT_PATH, WEB, Image, Instance, InstanceState, Release
+from paas.model import DEFAULT_PATH, WEB, Image, Instance, InstanceState, Release, revision
 from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import Sandbox, SandboxPool
@@ -39,11 +39,11 @@ def command_of(image: Image, command: tuple[str, ...] | None) -> tuple[str, ...]
 
 def environment_of(image: Image, release: Release, name: str, port: int | None) -> dict[str, str]:
     """What a process finds in its environment: the image's, the config vars, then what paas says."""
-    ours: dict[str, str] = {"DYNO": name, "PAAS_APP": release.app, "GIT_REV": release.commit}
+    ours: dict[str, str] = {**revision(release.made_with, release.commit), "DYNO": name, "PAAS_APP": release.app}
     if port is not None:
         ours["PORT"] = str(port)
     base: Mapping[str, str] = {"PATH": DEFAULT_PATH, **image.config.env}
-    return {**base, "GIT_REV": release.commit, **release.config, **ours}
+    return {**base, **release.config, **ours}
 
 
 @dataclass(frozen=True, slots=True)

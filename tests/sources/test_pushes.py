@@ -160,7 +160,9 @@ def registry(machine: Machine) -> Iterator[str]:
     process.wait()
 
 
-def test_releases_are_pushed_to_a_registry(machine: Machine, registry: str, boss: Client, app: AppMaker) -> None:
+def test_releases_are_pushed_to_a_registry(
+    machine: Machine, registry: str, boss: Client, dev: Client, app: AppMaker
+) -> None:
     name = app("published")
     for key, value in (("server", registry), ("push-on-release", "true"), ("push-extra-tags", "latest,stable")):
         boss.ssh("registry:set", name, key, value)
@@ -195,7 +197,7 @@ def test_releases_are_pushed_to_a_registry(machine: Machine, registry: str, boss
         ("server", "http//x y"),
     ):
         assert boss.ssh("registry:set", name, key, value, check=False).status == 1, value
-    assert machine.client("dev").ssh("registry:set", name, "server", "x", check=False).status == 1
+    assert dev.ssh("registry:set", name, "server", "x", check=False).status == 1
 
 
 def test_an_engine_that_is_killed_while_it_fetches_leaves_the_app_as_it_was(new_machine: MachineMaker) -> None:
