@@ -19,7 +19,7 @@ from paas.deploy.publishing import Publisher
 from paas.deploy.releases import REVISION, ReleaseMaker
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput
-from paas.model import Push, Release, Source, Who
+from paas.model import NULL_COMMIT, Push, Release, Source, Who
 from paas.names import ProcessType
 from paas.output import Output
 from paas.source import repos
@@ -89,7 +89,8 @@ class Pipeline:
     def push(self, push: Push, out: Output, cancelled: Callable[[], bool]) -> None:
         """What git asks before it accepts a push. Raises what makes it refuse."""
         app = self._apps.get(push.app)
-        if repos.is_shallow_push(push.repo):
+        commits = [update.new for update in push.updates if update.new != NULL_COMMIT]
+        if repos.is_shallow_push(push.repo, push.quarantine, commits, self._user):
             raise InvalidInput(
                 "The push comes from a shallow clone, which has a part of the history only",
                 hint="Get the rest, then push again: git fetch --unshallow (in CI: a fetch depth of 0)",

@@ -71,11 +71,13 @@ def read_archive(file: IO[bytes], kind: Kind | None, most_files: int, into: Comm
 class _Metered:
     """A stream that gives no more than the present entry may take: tarfile reads headers of any size."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], into: Committer) -> None:
         self._stream = stream
+        self._into = into
         self.left = _HEADERS
 
     def read(self, size: int = -1) -> bytes:
+        self._into.check()
         data = self._stream.read(size)
         self.left -= len(data)
         if self.left < 0:
@@ -88,7 +90,7 @@ def _tar(file: IO[bytes], most_files: int, into: Committer) -> int:
     head, stream = peek(file)
     if compression(head) is None and not looks_like_tar(head):
         raise InvalidInput("This is no tar archive", hint="Known are tar, tar.gz and zip: --archive-type TYPE")
-    metered = _Metered(decompressed(stream, compression(head)))
+    metered = _Metered(decompressed(stream, compression(head)), into)
     with tarfile.open(fileobj=cast(IO[bytes], metered), mode="r|", errorlevel=1, errors="surrogateescape") as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
@@ -100,6 +102,7 @@ def _tar(file: IO[bytes], most_files: int, into: Committer) -> int:
                 continue
             if is_git_directory(member.name) or not (member.isreg() or member.issym() or member.islnk()):
                 left_out += 1
+                into.skip(member.size)
             elif member.issym():
                 into.link(member.name, member.linkname)
             elif member.islnk():

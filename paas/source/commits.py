@@ -105,6 +105,15 @@ class Committer:
         self._entries.pop(path, None)
         self._entries[path] = found
 
+    def skip(self, size: int) -> None:
+        """So many bytes are read and left out; they count."""
+        self._bytes += max(size, 0)
+        self._check_size()
+
+    def check(self) -> None:
+        """Raises Cancelled once nobody waits for it any more."""
+        self._workspace.check()
+
     def commit(self, message: str, author: Author, parent: str | None, *, unwrap: bool = False) -> str:
         """Make the commit and return its id. `unwrap`: one directory that everything lies in is left out."""
         entries = self._entries
@@ -131,16 +140,19 @@ class Committer:
 
     def _counted(self, path: str, size: int) -> str:
         self._added += 1
-        self._bytes += size
+        self._bytes += max(size, 0)
         if self._added > self._most_files:
             raise InvalidInput(
                 f"There are more than {self._most_files} files in it", hint="See git:set archive-max-files."
             )
+        self._check_size()
+        return clean_path(path)
+
+    def _check_size(self) -> None:
         if self._bytes > self._most_bytes:
             raise InvalidInput(
                 f"Its files are larger than {self._most_bytes} bytes", hint="See git:set archive-max-size."
             )
-        return clean_path(path)
 
     def _blob(self, size: int) -> None:
         self._marks += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from paas.system import run as system
@@ -93,9 +94,16 @@ def commit_of(path: Path, ref: str, user: str) -> str | None:
     return done.text.strip() if done.status == 0 else None
 
 
-def is_shallow_push(path: Path) -> bool:
-    """Whether git is about to take a push from a shallow clone: it then keeps a list beside the objects."""
-    return any(path.glob("shallow_*"))
+def is_shallow_push(path: Path, quarantine: Path | None, commits: Sequence[str], user: str) -> bool:
+    """Whether a push comes from a shallow clone. While git takes one it keeps a list beside the objects; a git that
+    was killed has left such a list behind, so that the history is looked at as well."""
+    if not any(path.glob("shallow_*")):
+        return False
+    env = dict(GIT_ENV)
+    if quarantine is not None:
+        env |= {"GIT_OBJECT_DIRECTORY": str(quarantine), "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(path / "objects")}
+    argv = ["git", "--git-dir", str(path), "rev-list", "--quiet", *commits, "--"]
+    return system.run(argv, env=env, user=user, check=False, timeout=600).status != 0
 
 
 def subject_of(path: Path, commit: str, user: str) -> str:

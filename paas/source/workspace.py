@@ -156,7 +156,8 @@ class Workspace:
         self._log_in(remote)
         text = remote.address.replace("\\", "\\\\").replace('"', '\\"')
         argv = [
-            *("curl", "--fail", "--show-error", "--location", "--max-redirs", "10", "--proto", "=http,https"),
+            *("curl", "--fail", "--show-error", "--location", "--max-redirs", "10", "--globoff"),
+            *("--proto", "=http,https", "--proto-redir", "=http,https"),
             *("--connect-timeout", "20", "--speed-limit", "1", "--speed-time", "60", "--retry", "2"),
             *("--netrc-optional", "--silent", "--max-filesize", str(limit), "--output", str(output), "--config", "-"),
         ]

@@ -92,6 +92,7 @@ HOSTILE = {
     "ends early": tar({"a": b"x" * 100_000})[:50_000],
     "has only devices": tar({}, link("dev", "", tarfile.CHRTYPE)),
     "has many files": tar({f"f{number}": "" for number in range(40)}),
+    "is large where it is left out": tar({".git/x": b"\0" * 5_000_000}, mode="w:gz"),
     "is large": tar({"a": b"\0" * 5_000_000}, mode="w:gz"),
     "is a large zip": zipped({"a": b"\0" * 5_000_000}),
     "has many files in a zip": zipped({f"f{number}": "" for number in range(40)}),

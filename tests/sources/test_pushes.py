@@ -93,6 +93,8 @@ def test_a_shallow_push_says_what_to_do(machine: Machine, dev: Client, app: AppM
     assert done.status == 1 and "shallow clone" in done.error and "git fetch --unshallow" in done.error
     assert json.loads(dev.ssh("git:status", name, "--format", "json").text)["git-head"] == ""
     shallow.git("fetch", "--quiet", "--unshallow", f"file://{work.path}")
+    newest = max((machine.data_dir / "repos").iterdir(), key=lambda path: int(path.stem))
+    (newest / "shallow_Ab12Cd").write_text(f"{work.head}\n")  # as a git that was killed leaves it
     shallow.push(name)
     assert machine.get(name).text == "two\n"
 
