@@ -17,8 +17,7 @@ from tests.machine import Machine
 from tests.registry.test_commands import start_registry
 
 from .conftest import serving
-from .test_archives_and_images import tar
-from .test_sync import report
+from .files import report, tar
 
 AppMaker = Callable[[str], str]
 PORT = 5017

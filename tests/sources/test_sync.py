@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from paas.system import run as system
+from tests.harness.apps import httpd
 from tests.harness.client import Client
+from tests.harness.registry import free_port
 from tests.harness.waiting import wait_until
 from tests.machine import Machine
 
 from .conftest import Elsewhere
+from .files import report, tar
 from .server import LOGIN
 
 AppMaker = Callable[[str], str]
-
-
-def report(machine: Machine, app: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(machine.paas("git:report", app, "--format", "json").text)
-    return found
 
 
 def test_sync_fetches_then_builds_then_sees_no_change(
@@ -192,3 +192,35 @@ def test_over_ssh_with_the_deploy_key(machine: Machine, elsewhere: Elsewhere, bo
     machine.paas("ssh-keys:remove", "deploykey")
     done = boss.ssh("git:sync", "--build", name, address, check=False)
     assert done.status == 1 and "git:public-key" in done.error
+
+
+def test_other_keys_reach_what_lies_outside(machine: Machine, elsewhere: Elsewhere, dev: Client, app: AppMaker) -> None:
+    name = app("outward")
+    elsewhere.publish("from outside")
+    port = free_port()
+    script = Path(__file__).with_name("server.py")
+    server = system.start([sys.executable, str(script), machine.host_address, str(port), str(elsewhere.directory)])
+    try:
+        probe = ["curl", "--silent", "--output", "/dev/null", f"http://{machine.host_address}:{port}/"]
+        wait_until(lambda: system.run(probe, check=False).status == 0, "the server listens")
+        dev.ssh("git:sync", "--build", name, f"http://{machine.host_address}:{port}/site.git")
+        assert machine.get(name).text == "from outside\n"
+        (elsewhere.directory / "outside.tar").write_bytes(tar(httpd("archive outside")))
+        dev.ssh("git:from-archive", name, f"http://{machine.host_address}:{port}/outside.tar")
+        assert machine.get(name).text == "archive outside\n"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_a_directory_of_the_machine(machine: Machine, elsewhere: Elsewhere, boss: Client, app: AppMaker) -> None:
+    name = app("local")
+    commit = elsewhere.publish("local")
+    done = boss.ssh("git:sync", "--build", name, "/root/nothing", check=False)
+    assert done.status == 1 and "cannot be fetched" in done.error
+    system.run(["chown", "--recursive", "paas:", str(elsewhere.directory / "site.git")])
+    try:
+        boss.ssh("git:sync", "--build", name, f"file://{elsewhere.directory}/site.git")
+    finally:
+        system.run(["chown", "--recursive", "root:", str(elsewhere.directory / "site.git")])
+    assert report(machine, name)["git-sha"] == commit
