@@ -89,7 +89,8 @@ class Builds:
         id = builds.insert(self._db, app.id if app else None, name, request.who.name, source)
         status, error = "failed", ""
         with self._log(id).open("wb") as file, self._store.lease() as lease:
-            build = Build(id, self._db, app, _Kept(request.out, file), request, lease)
+            kept = _Kept(request.out, file)
+            build = Build(id, self._db, app, kept, request, lease)
             with self._condition:
                 self._active[id] = build
             try:
@@ -100,6 +101,7 @@ class Builds:
                 raise
             except PaasError as problem:
                 status, error = ("cancelled" if build.cancelled() else "failed"), problem.message
+                kept.note(problem.message)  # the caller is told of it by whoever catches it
                 raise
             except BaseException:
                 error = "Internal error"
@@ -276,6 +278,10 @@ class _Kept:
     def warn(self, text: str) -> None:
         self._keep("".join(f" !     {part}\n" for part in text.splitlines() or [""]))
         self._out.warn(text)
+
+    def note(self, text: str) -> None:
+        """A warning that only the file gets."""
+        self._keep("".join(f" !     {part}\n" for part in text.splitlines()))
 
     def raw(self, data: bytes) -> None:
         self._keep(data)

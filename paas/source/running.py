@@ -20,6 +20,8 @@ _NOISE = (
     "fatal: Could not read from remote repository.",
     "Please make sure you have",
     "and the repository exists.",
+    "To add an exception for this directory",
+    "git config --global",
 )
 """Lines that say nothing about why git failed."""
 

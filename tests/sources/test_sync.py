@@ -142,6 +142,7 @@ def test_a_sync_that_is_interrupted_leaves_the_app_as_it_was(
         and "!     App build failed\n !     Dockerfile:2" in done.error
         and "builds:output halfway" in done.error
     )
+    assert "!     Dockerfile:2" in boss.ssh("builds:output", name, "current").text
     assert report(machine, name) == before and machine.get(name).text == "before\n"
     assert sorted(path.name for path in (repo / "objects/pack").iterdir()) == objects
     assert broken not in _heads(repo)
@@ -218,6 +219,8 @@ def test_a_directory_of_the_machine(machine: Machine, elsewhere: Elsewhere, boss
     commit = elsewhere.publish("local")
     done = boss.ssh("git:sync", "--build", name, "/root/nothing", check=False)
     assert done.status == 1 and "cannot be fetched" in done.error
+    done = boss.ssh("git:sync", "--build", name, str(elsewhere.directory / "site.git"), check=False)
+    assert done.status == 1 and "belong to the account" in done.error and "safe.directory" not in done.error
     system.run(["chown", "--recursive", "paas:", str(elsewhere.directory / "site.git")])
     try:
         boss.ssh("git:sync", "--build", name, f"file://{elsewhere.directory}/site.git")
