@@ -8,15 +8,19 @@ from paas.commands.context import Context
 from paas.commands.declare import app_argument
 from paas.output import human_bytes
 from paas.source import repos
-from paas.state import people
+from paas.state import people, releases
 
 
 @command("repo:gc", app_argument(), examples=("repo:gc wiki",))
 def gc(ctx: Context, app: str) -> None:
-    """Pack an app's repository, and drop what no branch has had for a day. Pushes may go on meanwhile."""
+    """Pack an app's repository, and drop what neither a branch nor a release has had for a day.
+
+    Pushes may go on meanwhile.
+    """
     found = ctx.app(app)
     ctx.out.heading(f"Packing the repository of {found.name}")
-    before, after = repos.collect(ctx.platform.apps.repo(found), ctx.platform.settings.user)
+    commits = {release.commit for release in releases.listing(ctx.platform.db, found) if release.commit}
+    before, after = repos.collect(ctx.platform.apps.repo(found), ctx.platform.settings.user, sorted(commits))
     people.record(ctx.platform.db, ctx.who, found.name, "repo:gc", f"{before} {after}")
     ctx.out.detail(f"{human_bytes(before)} before, {human_bytes(after)} now")
 

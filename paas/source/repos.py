@@ -126,9 +126,22 @@ def _find(top: Path, user: str, *options: str) -> list[str]:
     return [os.fsdecode(name) for name in system.run(argv, user=user).stdout.split(b"\0") if name]
 
 
-def collect(path: Path, user: str) -> tuple[int, int]:
-    """Pack everything, and drop what nothing names for a day; returns the bytes before and after."""
+KEPT = "refs/releases"
+"""Below it the commits of releases are named, so that they stay; hidden from those who push and clone."""
+
+
+def collect(path: Path, user: str, keep: Sequence[str]) -> tuple[int, int]:
+    """Pack everything, and drop what nothing names for a day but these commits; returns the bytes before and after."""
     before = tree_size(path / "objects")
+    known = system.run(
+        ["git", "--git-dir", str(path), "for-each-ref", "--format=%(refname)", KEPT], env=GIT_ENV, user=user
+    )
+    wanted = {f"{KEPT}/{commit}": commit for commit in keep if commit_of(path, commit, user)}
+    lines = [f"update {ref} {commit}" for ref, commit in wanted.items()]
+    lines += [f"delete {ref}" for ref in known.text.split() if ref not in wanted]
+    if lines:
+        words = "".join(f"{line}\n" for line in lines).encode()
+        system.run(["git", "--git-dir", str(path), "update-ref", "--stdin"], input=words, env=GIT_ENV, user=user)
     argv = ["git", "--git-dir", str(path), "-c", "pack.threads=1", "-c", "core.hooksPath=/dev/null"]
     system.run([*argv, "gc", "--quiet", "--prune=1.day.ago"], env=GIT_ENV, user=user, timeout=3600)
     return before, tree_size(path / "objects")

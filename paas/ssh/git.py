@@ -14,7 +14,7 @@ from typing import Any
 
 from paas.errors import SystemFailure
 from paas.paths import HOOKS
-from paas.source.repos import GIT_ENV, tidy
+from paas.source.repos import GIT_ENV, KEPT, tidy
 from paas.ssh.request import Service
 from paas.system import run as system
 from paas.system.files import remove_tree
@@ -35,6 +35,7 @@ _SETTINGS = {
     "receive.shallowUpdate": "true",  # the hook refuses it, with what to do about it
     "receive.updateServerInfo": "false",
     "transfer.fsckObjects": "true",
+    "transfer.hideRefs": KEPT,
     # Old repositories are full of these, and they harm nobody.
     "receive.fsck.badTimezone": "ignore",
     "receive.fsck.missingSpaceBeforeDate": "ignore",

@@ -79,6 +79,11 @@ def test_the_deploy_branch_never_changes_by_itself(machine: Machine, dev: Client
     assert "Freed" in dev.ssh("repo:purge-cache", name).text
     work.push(name, "main")
     assert machine.get(name).text == "on feature\n"
+    dev.ssh("repo:gc", name)
+    newest = max((machine.data_dir / "repos").iterdir(), key=lambda path: int(path.stem))
+    kept = ["git", "--git-dir", str(newest), "for-each-ref", "--format=%(objectname)", "refs/releases"]
+    assert len(system.run(kept, user="paas").text.split()) == 2
+    assert "refs/releases" not in work.git("ls-remote", dev.url(name)).text
 
 
 def test_a_shallow_push_says_what_to_do(machine: Machine, dev: Client, app: AppMaker) -> None:
