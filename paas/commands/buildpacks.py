@@ -90,7 +90,7 @@ def clear(ctx: Context, app: str) -> None:
     _tell(ctx, found, "buildpacks:clear", buildpacks.replace_all(ctx.platform.db, found, []))
 
 
-@command("buildpacks:list", FORMAT, app_argument(), examples=("buildpacks:list shop",))
+@command("buildpacks:list", FORMAT, app_argument(), needs="view", examples=("buildpacks:list shop",))
 def list_buildpacks(ctx: Context, app: str, format: str | None) -> None:
     """List the buildpacks of an app, in order."""
     found = ctx.app(app)
@@ -103,7 +103,7 @@ def list_buildpacks(ctx: Context, app: str, format: str | None) -> None:
         ctx.out.detail(pack)
 
 
-@command("buildpacks:detect", FORMAT, app_argument(), examples=("buildpacks:detect shop",))
+@command("buildpacks:detect", FORMAT, app_argument(), needs="view", examples=("buildpacks:detect shop",))
 def detect(ctx: Context, app: str, format: str | None) -> None:
     """Show the buildpacks that an app's repository asks for: those in .buildpacks, else what its files look like."""
     found = ctx.app(app)
@@ -131,7 +131,9 @@ def detect(ctx: Context, app: str, format: str | None) -> None:
         ctx.out.line(pack)
 
 
-@command("buildpacks:report", GLOBAL, FORMAT, app_argument(optional=True), examples=("buildpacks:report shop",))
+@command(
+    "buildpacks:report", GLOBAL, FORMAT, app_argument(optional=True), needs="view", examples=("buildpacks:report shop",)
+)
 def report(ctx: Context, app: str | None, format: str | None, **flags: bool) -> None:
     """Show the buildpacks and the stack of an app, or of all."""
     properties = ctx.platform.properties

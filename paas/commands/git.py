@@ -41,7 +41,7 @@ define(
 )
 
 
-@command("git:status", FORMAT, app_argument(), examples=("git:status wiki",))
+@command("git:status", FORMAT, app_argument(), needs="view", examples=("git:status wiki",))
 def status(ctx: Context, app: str, format: str | None) -> None:
     """Show which branch deploys an app, what it has, and what of it is deployed."""
     found = ctx.app(app)

@@ -40,20 +40,20 @@ define(
     "registry:login",
     GLOBAL,
     Flag("--password-stdin", "take the password from the input"),
-    Argument("app-server-user-password", many=True),
+    Argument("app-or-server-user-password", many=True),
     admin=True,
     examples=(
         "registry:login --password-stdin registry.example.com robot <token",
         "registry:login --password-stdin wiki registry.example.com robot <token",
     ),
 )
-def login(ctx: Context, app_server_user_password: list[str], password_stdin: bool, **flags: bool) -> None:
+def login(ctx: Context, app_or_server_user_password: list[str], password_stdin: bool, **flags: bool) -> None:
     """Keep a login for a registry, [<app>] <server> <user> [<password>], once the registry has accepted it.
 
     With an app it is used for what is pushed of that app; otherwise for everything, as with `login`. A password that
     is not given comes from the input, where no other user of a machine sees it.
     """
-    app, words = _app(ctx, app_server_user_password, flags["global"])
+    app, words = _app(ctx, app_or_server_user_password, flags["global"])
     if not 2 <= len(words) <= 3 or (password_stdin and len(words) == 3):
         raise UsageError(
             "Name the registry and the user", hint="registry:login --password-stdin [<app>] <server> <user> <FILE"
@@ -75,13 +75,13 @@ def login(ctx: Context, app_server_user_password: list[str], password_stdin: boo
 @command(
     "registry:logout",
     GLOBAL,
-    Argument("app-server", many=True),
+    Argument("app-or-server", many=True),
     admin=True,
     examples=("registry:logout registry.example.com", "registry:logout wiki registry.example.com"),
 )
-def logout(ctx: Context, app_server: list[str], **flags: bool) -> None:
+def logout(ctx: Context, app_or_server: list[str], **flags: bool) -> None:
     """Forget the login for a registry, that for all or that of an app: [<app>] <server>."""
-    app, words = _app(ctx, app_server, flags["global"])
+    app, words = _app(ctx, app_or_server, flags["global"])
     if len(words) != 1:
         raise UsageError("Name the registry", hint="registry:logout [<app>] <server>")
     server = registry_name(words[0])
