@@ -152,6 +152,34 @@ class Image:
         return sum(layer.size for layer in self.layers)
 
 
+# -- How a container is held --------------------------------------------------------------------------------------
+
+Policy = Literal["no", "on-failure", "always", "unless-stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """`most` restarts after a failure, 0 for as many as it takes."""
+
+    policy: Policy = "no"
+    most: int = 0
+
+    def wanted(self, exit_code: int | None, restarts: int, *, stopped: bool) -> bool:
+        """Whether a container that ended so, after so many restarts, is started again; `stopped`: somebody ended it."""
+        if stopped:
+            return False
+        match self.policy:
+            case "always" | "unless-stopped":
+                return True
+            case "on-failure":
+                return exit_code != 0 and (self.most == 0 or restarts < self.most)
+            case _:
+                return False
+
+    def __str__(self) -> str:
+        return f"{self.policy}:{self.most}" if self.most else self.policy
+
+
 # -- Release ------------------------------------------------------------------------------------------------------
 
 
@@ -189,6 +217,10 @@ class PortMap:
         return f"{self.scheme}:{self.host}:{self.container}"
 
 
+PHASES = ("deploy", "run")
+"""Instances of process types, one-off containers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """A host directory in the containers of an app."""
@@ -196,9 +228,23 @@ class Mount:
     source: Path
     target: str
     read_only: bool = False
+    processes: tuple[str, ...] = ()
+    """The process types that have it; none named: all."""
+    phases: tuple[str, ...] = PHASES
+    entry: str = ""
+    """The storage entry it was mounted by, if by one."""
+    subpath: str = ""
+    """Below the source, whose content is the containers' own: never followed out of it."""
+
+    def holds(self, process: ProcessType | None) -> bool:
+        """Whether instances of a process type have it; None: one-off containers."""
+        if process is None:
+            return "run" in self.phases
+        return "deploy" in self.phases and (not self.processes or process in self.processes)
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.target}" + (":ro" if self.read_only else "")
+        below = f"/{self.subpath}" if self.subpath else ""
+        return f"{self.source}{below}:{self.target}" + (":ro" if self.read_only else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +279,15 @@ class Release:
     who: str
     why: str
     made_with: Mapping[str, str] = field(default_factory=dict)
-    """Properties that containers are made with, NOUN:KEY -> text; instances made with others are replaced."""
+    """Properties that containers are made with, NOUN:KEY or NOUN:KEY@PROCESS -> text; instances made with others are
+    replaced."""
     properties: Mapping[str, str] = field(default_factory=dict)
     """Properties that hold for instances whenever they were made."""
     settings: AppSettings = field(default_factory=AppSettings)
+
+    def made_for(self, process: ProcessType) -> dict[str, str]:
+        """Of `made_with`, what concerns the instances of one process type."""
+        return {row: text for row, text in self.made_with.items() if row.partition("@")[2] in ("", process)}
 
     def property(self, row: str) -> str | None:
         """The text of NOUN:KEY, where it is set for the app or for all."""
@@ -262,8 +313,15 @@ class InstanceState(StrEnum):
     """Healthy; gets new connections."""
     CRASHED = "crashed"
     """Ended by itself; waits for its restart."""
+    ENDED = "ended"
+    """Ended by itself, or with the machine, and stays so: its restart policy, or `restore`, says it."""
     DRAINING = "draining"
     """Replaced; finishes its connections, then is stopped."""
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a process."""
+        return self not in (InstanceState.CRASHED, InstanceState.ENDED)
 
 
 @dataclass(frozen=True, slots=True)

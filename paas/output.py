@@ -99,6 +99,36 @@ class StreamOutput:
                 raise Hangup from error
 
 
+class Prefixed:
+    """Output of one of several pieces of work that go on side by side: each line says whose it is."""
+
+    def __init__(self, out: Output, name: str) -> None:
+        self._out = out
+        self._name = name
+        self._rest = b""
+
+    def heading(self, text: str) -> None:
+        self.line(f"-----> {text}")
+
+    def result(self, text: str) -> None:
+        self.line(f"=====> {text}")
+
+    def detail(self, text: str) -> None:
+        self.line(f"       {text}")
+
+    def line(self, text: str) -> None:
+        for part in text.splitlines() or [""]:
+            self._out.line(f"{self._name}: {part}")
+
+    def warn(self, text: str) -> None:
+        self._out.warn(f"{self._name}: {text}")
+
+    def raw(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self.line(line.decode("utf-8", "replace"))
+
+
 class Discard:
     """Output for work nobody watches."""
 

@@ -13,6 +13,8 @@ from paas.apps.properties import Properties, Property
 from paas.build.options import BuildLimits, BuildOptions
 from paas.errors import InvalidInput
 from paas.names import shown
+from paas.runtime import asking
+from paas.schedulers import holding
 from paas.settings import Settings
 from paas.state import apps
 from paas.state.apps import App
@@ -110,10 +112,13 @@ class BuildSettings:
         )
 
     def limits(self, app: App | None) -> BuildLimits:
+        """resource:limit --process-type build says the same as builder:set, and holds where both are set."""
         value = self._properties.value
+        rows = {**self._properties.set_on(None), **(self._properties.set_on(app) if app else {})}
+        memory, cpus = rows.get("resource:limit-memory@build"), rows.get("resource:limit-cpu@build")
         return BuildLimits(
-            memory=value("builder", "memory", app),
-            cpus=value("builder", "cpus", app),
+            memory=holding.memory(memory) if memory else value("builder", "memory", app),
+            cpus=asking.cpus(cpus) if cpus else value("builder", "cpus", app),
             pids=value("builder", "processes", app),
             timeout=value("builder", "timeout", app),
             disk=value("builder", "disk", app),
@@ -136,6 +141,10 @@ class BuildSettings:
     def listed(self, app: App) -> list[str]:
         """The options of the build phase, as they were given."""
         return list(json.loads(apps.property(self._db, app.id, _OPTIONS) or "[]"))
+
+    def check(self, option: str) -> None:
+        """Raises InvalidInput."""
+        _parse([option])
 
     def add(self, app: App, option: str) -> bool:
         """False when it is there already. Raises InvalidInput."""

@@ -16,6 +16,7 @@ from paas.state import apps
 from paas.state.apps import App
 from paas.state.database import Database
 
+Parse = Callable[[str], Any]
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _DURATION = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -27,23 +28,31 @@ class Property:
     noun: str
     key: str
     help: str
-    parse: Callable[[str], Any] = str
+    parse: Parse = str
     default: Any = ""
     global_only: bool = False
     released: Literal["", "live", "made"] = ""
     """Part of releases, so that a rollback brings it back. `live`: it holds for instances that run already; `made`:
     containers are made with it, so that a change of it replaces them."""
+    scoped: bool = False
+    """May be set for one process type as well."""
 
     @property
     def row(self) -> str:
         """Its name in the database."""
         return f"{self.noun}:{self.key}"
 
+    def row_of(self, process: str) -> str:
+        """The same for what is set for one process type; '' for all."""
+        assert self.scoped or not process
+        return f"{self.row}@{process}" if process else self.row
+
 
 class Properties:
     def __init__(self, db: Database, declared: Sequence[Property]) -> None:
         self._db = db
         self._declared = {(item.noun, item.key): item for item in declared}
+        self._rows = {item.row: item for item in declared}
 
     def of(self, noun: str) -> list[Property]:
         """Those of a noun, in the order of their declaration."""
@@ -64,6 +73,10 @@ class Properties:
         item = self.check(noun, key, value) if app else self.check_global(noun, key, value)
         apps.set_property(self._db, app.id if app else apps.GLOBAL, item.row, value or None)
 
+    def valid(self, noun: str, key: str, value: str | None) -> None:
+        """Raises InvalidInput for what is not a value of it."""
+        _checked(self.find(noun, key), value)
+
     def check(self, noun: str, key: str, value: str | None) -> Property:
         """A property that may be set to this on an app. Raises InvalidInput."""
         item = self.find(noun, key)
@@ -78,24 +91,36 @@ class Properties:
     # -- those that are part of releases --------------------------------------------------------------------------
 
     def released(self, app: App) -> dict[str, str]:
-        """What is set on an app of those that are part of releases: NOUN:KEY -> text."""
+        """What is set on an app of those that are part of releases: NOUN:KEY or NOUN:KEY@PROCESS -> text."""
         rows = apps.properties(self._db, app.id)
-        return {item.row: rows[item.row] for item in self._declared.values() if item.released and item.row in rows}
+        return {row: text for row, text in sorted(rows.items()) if self._kind(row)}
 
     def restore(self, app: App, values: Mapping[str, str]) -> None:
         """Set exactly these of them."""
-        for item in self._declared.values():
-            if item.released:
-                apps.set_property(self._db, app.id, item.row, values.get(item.row))
+        self.save(app, {**dict.fromkeys(self.released(app)), **values})
+
+    def save(self, app: App, values: Mapping[str, str | None]) -> None:
+        """Set rows that have been checked; None takes one back."""
+        with self._db.transaction():
+            for row, text in values.items():
+                apps.set_property(self._db, app.id, row, text or None)
+
+    def save_global(self, values: Mapping[str, str | None]) -> None:
+        """The same for all apps; a release that is made from now on has them."""
+        with self._db.transaction():
+            for row, text in values.items():
+                apps.set_property(self._db, apps.GLOBAL, row, text or None)
 
     def in_force(self, own: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """What a release is made with and what it has besides, from what is set on its app; global values included."""
         rows = {**apps.properties(self._db, apps.GLOBAL), **own}
-        made, live = (
-            {item.row: rows[item.row] for item in self._declared.values() if item.released == kind and item.row in rows}
-            for kind in ("made", "live")
-        )
+        made, live = ({row: rows[row] for row in sorted(rows) if self._kind(row) == kind} for kind in ("made", "live"))
         return made, live
+
+    def _kind(self, row: str) -> str:
+        base, _, process = row.partition("@")
+        item = self._rows.get(base)
+        return item.released if item is not None and (item.scoped or not process) else ""
 
     # -- values ---------------------------------------------------------------------------------------------------
 
@@ -111,6 +136,10 @@ class Properties:
             if text:
                 return item.parse(text)
         return item.default
+
+    def set_on(self, app: App | None) -> dict[str, str]:
+        """All that is set on an app, or for all: NOUN:KEY or NOUN:KEY@PROCESS -> text."""
+        return apps.properties(self._db, app.id if app else apps.GLOBAL)
 
     def report(self, noun: str, app: App) -> dict[str, str | int | bool | None]:
         """Dokku's keys: NOUN-KEY, NOUN-global-KEY and NOUN-computed-KEY."""

@@ -1,23 +1,19 @@
-"""builder:*, builder-dockerfile:* and docker-options:* — how apps are built."""
+"""builder:*, builder-dockerfile:* — how apps are built."""
 
 from __future__ import annotations
-
-import shlex
 
 from paas.apps.build_settings import OTHER_BUILDERS, cache_scope, declared
 from paas.commands.catalog import CATALOG, command
 from paas.commands.context import Context
-from paas.commands.declare import FORMAT, Argument, Flag, app_argument
+from paas.commands.declare import Flag, app_argument
 from paas.commands.properties import define
-from paas.commands.report import Report, show
-from paas.errors import InvalidInput, UsageError
-from paas.names import shown
+from paas.commands.report import Report
+from paas.errors import UsageError
 from paas.output import human_bytes
 from paas.settings import Settings
 from paas.state import people
 
 _KEYS = declared(Settings())
-_PHASES = ("build", "deploy", "run")
 
 CATALOG.absent |= {
     f"builder-{name}": "Apps are built from a Dockerfile: see builder-dockerfile:set." for name in OTHER_BUILDERS
@@ -76,93 +72,3 @@ def prune(ctx: Context, app: str | None, mounts: bool) -> None:
         ctx.out.detail(f"cache mounts: {human_bytes(size)}")
     people.record(ctx.platform.db, ctx.who, app or "", "builder:prune", human_bytes(freed))
     ctx.out.heading(f"Freed {human_bytes(freed)}")
-
-
-@command(
-    "docker-options:add",
-    app_argument(),
-    Argument("phase"),
-    Argument("option", rest=True),
-    examples=(
-        "docker-options:add shop build --build-arg NODE_ENV=production",
-        "docker-options:add shop build --build-arg COMMIT",
-        "docker-options:add shop build --secret id=npm,env=NPM_TOKEN",
-    ),
-)
-def add_option(ctx: Context, app: str, phase: str, option: list[str]) -> None:
-    """Add an option to the builds of an app; it holds from the next build on.
-
-    --build-arg NAME=VALUE, or NAME for the value of the config var of this name; --secret id=ID,env=CONFIGVAR for
-    RUN --mount=type=secret; --target STAGE; --no-cache.
-    """
-    found = ctx.app(app)
-    _build_phase(phase)
-    added = ctx.platform.build_settings.add(found, _text(option))
-    people.record(ctx.platform.db, ctx.who, found.name, "docker-options:add", _nameless(option))
-    ctx.out.heading("Added to the build phase" if added else "It is there already")
-
-
-@command(
-    "docker-options:remove",
-    app_argument(),
-    Argument("phase"),
-    Argument("option", rest=True),
-    examples=("docker-options:remove shop build --build-arg NODE_ENV=production",),
-)
-def remove_option(ctx: Context, app: str, phase: str, option: list[str]) -> None:
-    """Take an option away, written as it was added."""
-    found = ctx.app(app)
-    _build_phase(phase)
-    ctx.platform.build_settings.remove(found, _text(option))
-    people.record(ctx.platform.db, ctx.who, found.name, "docker-options:remove", _nameless(option))
-    ctx.out.heading("Removed from the build phase")
-
-
-@command(
-    "docker-options:clear", app_argument(), Argument("phase", optional=True), examples=("docker-options:clear shop",)
-)
-def clear_options(ctx: Context, app: str, phase: str | None) -> None:
-    """Take all options of an app away."""
-    found = ctx.app(app)
-    _build_phase(phase or "build")
-    ctx.platform.build_settings.clear(found)
-    people.record(ctx.platform.db, ctx.who, found.name, "docker-options:clear", "")
-    ctx.out.heading("Cleared")
-
-
-@command(
-    "docker-options:report",
-    FORMAT,
-    app_argument(optional=True),
-    effect="reads",
-    examples=("docker-options:report shop",),
-)
-def report_options(ctx: Context, app: str | None, format: str | None) -> None:
-    """Show the options of an app, or of all, as they were added."""
-    found = [ctx.app(app)] if app else ctx.platform.apps.list()
-    listed = ctx.platform.build_settings.listed
-    show(
-        ctx, "docker options", [(each.name, {"docker-options-build": " ".join(listed(each))}) for each in found], format
-    )
-
-
-def _text(option: list[str]) -> str:
-    """One word is an option as it was typed, perhaps with a space in it; several are quoted where they have to be."""
-    return option[0] if len(option) == 1 else shlex.join(option)
-
-
-def _build_phase(phase: str) -> None:
-    wanted = phase.split(",")
-    unknown = [name for name in wanted if name not in _PHASES]
-    if unknown:
-        raise InvalidInput(f"{shown(unknown[0])} is not a phase", hint=f"Known: {', '.join(_PHASES)}")
-    if wanted != ["build"]:
-        raise InvalidInput(
-            "Only the build phase takes options here",
-            hint="For containers there are commands: storage:mount, ports:add, config:set, ps:scale.",
-        )
-
-
-def _nameless(option: list[str]) -> str:
-    """An option without the value, which may be a secret."""
-    return " ".join(option).split("=")[0] if "--secret" not in option[0] else " ".join(option)

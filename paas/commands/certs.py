@@ -86,6 +86,7 @@ def _which(text: str) -> str:
     app_argument(),
     Argument("crt|key", _which),
     examples=("certs:show wiki crt", "certs:show wiki key > server.key"),
+    effect="reads",
 )
 def show_part(ctx: Context, app: str, **words: str) -> None:
     """Print the certificate of an app with its chain, or (admin keys only) its private key."""
@@ -103,6 +104,7 @@ def show_part(ctx: Context, app: str, **words: str) -> None:
     KEY,
     app_argument(optional=True),
     examples=("certs:report wiki", "certs:report wiki --ssl-expires-at"),
+    needs="view",
 )
 def report(ctx: Context, app: str | None, format: str | None, KEY: str | None) -> None:
     """Show the certificate of one app, or of all."""

@@ -36,7 +36,12 @@ def enter(ctx: Context, app: str, process_and_command: list[str], container_id: 
         known = {row.instance.process for row in rows}
         name = words.pop(0) if words and words[0].partition(".")[0] in known else None
         id = running_instance(ctx, found, name)
-    arguments = words or ["/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash || exec sh"]
+    shell = ctx.platform.properties.value("scheduler", "shell", found)
+    arguments = (
+        words
+        or ([shell] if shell else [])
+        or ["/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash || exec sh"]
+    )
     runtime = ctx.platform.oneoff.runtime
     session = runtime.exec(
         id, arguments, terminal=ctx.tty, stdio=(ctx.stdin, ctx.stdout, ctx.stderr), env={"TERM": ctx.term}

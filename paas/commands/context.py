@@ -12,6 +12,7 @@ from typing import Protocol
 
 from paas.apps.access import Access, Grants
 from paas.apps.build_settings import BuildSettings
+from paas.apps.container_settings import ContainerOptions
 from paas.apps.domains import Domains
 from paas.apps.environment import Environment
 from paas.apps.keys import Keys
@@ -47,6 +48,7 @@ from paas.registry.archives import ImageFiles
 from paas.registry.registries import Registries
 from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.runtime import Runtime
+from paas.schedulers.linked import Linked
 from paas.settings import Settings
 from paas.source.accounts import Accounts
 from paas.state.apps import App
@@ -89,6 +91,8 @@ class Platform:
     proxy: Proxy
     properties: Properties
     build_settings: BuildSettings
+    container_options: ContainerOptions
+    linked: Linked
     builds: Builds
     caches: CacheMounts
     paths: Paths

@@ -49,6 +49,7 @@ def auth(ctx: Context, host: str, username: str | None, password: str | None) ->
     Argument("host", host_name, optional=True),
     admin=True,
     examples=("git:auth-status", "git:auth-status github.com"),
+    effect="reads",
 )
 def auth_status(ctx: Context, host: str | None, format: str | None) -> int:
     """List the hosts there is a login for, without passwords. Of one host: status 1 when there is none."""
@@ -81,7 +82,7 @@ def allow_host(ctx: Context, host: str) -> None:
         ctx.out.detail(line)
 
 
-@command("git:public-key", admin=True, examples=("git:public-key",))
+@command("git:public-key", admin=True, examples=("git:public-key",), effect="reads")
 def public_key(ctx: Context) -> None:
     """Show the public half of the deploy key, for the settings of a repository elsewhere."""
     ctx.out.line(ctx.platform.accounts.public_key())

@@ -117,7 +117,9 @@ def remove_allowed_ip(ctx: Context, app: str, ip: str) -> None:
     ctx.out.heading(f"Removed {ip} from {app}")
 
 
-@command("http-auth:report", FORMAT, KEY, app_argument(optional=True), examples=("http-auth:report wiki",))
+@command(
+    "http-auth:report", FORMAT, KEY, app_argument(optional=True), examples=("http-auth:report wiki",), needs="view"
+)
 def report(ctx: Context, app: str | None, format: str | None, KEY: str | None) -> None:
     """Show who may see an app, or each app."""
     apps = [ctx.app(app)] if app else ctx.platform.apps.list()

@@ -27,6 +27,7 @@ _WIDTH = 45
     Argument("image"),
     admin=True,
     examples=("history wiki:2", "history --no-trunc debian:bookworm"),
+    effect="reads",
 )
 def history(ctx: Context, image: str, no_trunc: bool, quiet: bool, format: str | None) -> None:
     """Show the steps that an image was made by, the last one first."""

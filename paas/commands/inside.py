@@ -8,8 +8,9 @@ from paas.commands.attaching import follow, stay
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import Argument, Flag
-from paas.containers import asking, lookup, model
+from paas.containers import lookup, model
 from paas.errors import Conflict, InvalidInput, NoSuchCommand, UsageError
+from paas.runtime import asking
 from paas.state import people
 from paas.state.containers import State
 

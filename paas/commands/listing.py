@@ -174,7 +174,7 @@ def _described(ctx: Context, each: Found, labels_of: Callable[[str], Mapping[str
         "image": release.image_id.removeprefix("sha256:")[:12],
         "image_id": release.image_id,
         "created": each.instance.started,
-        "state": "running" if instance.state is not InstanceState.CRASHED else "restarting",
+        "state": _state(instance.state),
         "status": describe.instance_status(each.instance),
         "health": "",
         "ports": describe.ports(forwarded),
@@ -184,6 +184,11 @@ def _described(ctx: Context, each: Found, labels_of: Callable[[str], Mapping[str
         "network": "own",
         "exit_code": None,
     }
+
+
+def _state(state: InstanceState) -> str:
+    """In Docker's words."""
+    return {InstanceState.CRASHED: "restarting", InstanceState.ENDED: "exited"}.get(state, "running")
 
 
 @command(

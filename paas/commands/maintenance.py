@@ -47,6 +47,7 @@ def custom_page(ctx: Context, app: str, reset: bool) -> None:
     KEY,
     app_argument(optional=True),
     examples=("maintenance:report wiki", "maintenance:report wiki --maintenance-enabled"),
+    needs="view",
 )
 def report(ctx: Context, app: str | None, format: str | None, KEY: str | None) -> None:
     """Show whether an app, or each, is in maintenance."""

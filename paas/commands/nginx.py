@@ -26,7 +26,7 @@ properties.define(
 )
 
 
-@command("nginx:show-config", app_argument(), examples=("nginx:show-config wiki",))
+@command("nginx:show-config", app_argument(), examples=("nginx:show-config wiki",), needs="view")
 def show_config(ctx: Context, app: str) -> None:
     """Print the nginx configuration of an app, as nginx runs it."""
     ctx.out.line(ctx.platform.proxy.config(ctx.app(app).name))
@@ -83,7 +83,12 @@ _NUM = Flag("--num", "how many lines (default 20)", "NUMBER", parse=_lines, shor
 
 
 @command(
-    "nginx:access-logs", _TAIL, _NUM, app_argument(), examples=("nginx:access-logs wiki", "nginx:access-logs wiki -t")
+    "nginx:access-logs",
+    _TAIL,
+    _NUM,
+    app_argument(),
+    examples=("nginx:access-logs wiki", "nginx:access-logs wiki -t"),
+    needs="view",
 )
 def access_logs(ctx: Context, app: str, tail: bool, num: int | None) -> None:
     """Show the last requests to an app, as nginx logged them."""
@@ -91,7 +96,12 @@ def access_logs(ctx: Context, app: str, tail: bool, num: int | None) -> None:
 
 
 @command(
-    "nginx:error-logs", _TAIL, _NUM, app_argument(), examples=("nginx:error-logs wiki", "nginx:error-logs wiki -n 50")
+    "nginx:error-logs",
+    _TAIL,
+    _NUM,
+    app_argument(),
+    examples=("nginx:error-logs wiki", "nginx:error-logs wiki -n 50"),
+    needs="view",
 )
 def error_logs(ctx: Context, app: str, tail: bool, num: int | None) -> None:
     """Show the last errors that nginx logged for an app."""

@@ -62,6 +62,7 @@ def clear(ctx: Context, app: str) -> None:
     KEY,
     app_argument(optional=True),
     examples=("ports:report wiki", "ports:report wiki --ports-map"),
+    needs="view",
 )
 def report(ctx: Context, app: str | None, format: str | None, KEY: str | None) -> None:
     """Show the port maps of one app or of all: those that hold, and those its image alone would get."""

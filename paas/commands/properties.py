@@ -25,12 +25,14 @@ def define(
     report: bool = True,
     empty: Mapping[str, str] | None = None,
     admin: bool = False,
+    check: Callable[[Context, str, str], None] | None = None,
 ) -> None:
     """Register the two commands, or (`report` false) the first alone: the noun has a report of its own.
 
     `keys` are the properties with their help, for the page; `more` adds to the global report, `of_app` to an app's;
     `save` is for properties whose change is more than a row. `empty`: what an empty word means to a property that does
-    not take it as none. `admin`: only admin keys may set.
+    not take it as none. `admin`: only admin keys may set. `check(context, key, value)` raises where a value may not be
+    set.
     """
 
     def set_property(ctx: Context, app_key_value: list[str], **flags: bool) -> None:
@@ -41,6 +43,8 @@ def define(
         key, value = words[0], " ".join(words[1:])
         if words[1:] == [""] and empty and key in empty:
             value = empty[key]
+        if check and value:
+            check(ctx, key, value)
         if save is not None:
             save(ctx, app, key, value or None)
         elif app is None:
@@ -56,7 +60,7 @@ def define(
             *(f"{key}: {help}." for key, help in keys.items()),
         ]
     )
-    command(f"{noun}:set", GLOBAL, Argument("app-key-value", many=True), examples=examples, admin=admin)(set_property)
+    command(f"{noun}:set", GLOBAL, Argument("app-key-value", rest=True), examples=examples, admin=admin)(set_property)
 
     if not report:
         return

@@ -66,6 +66,7 @@ def unset(ctx: Context, app: str, source: Hostname) -> None:
     app_argument(optional=True),
     examples=("redirect:report wiki", "redirect:report wiki --format json"),
     aliases=("redirect",),
+    needs="view",
 )
 def report(ctx: Context, app: str | None, format: str | None, KEY: str | None) -> None:
     """Show the redirections of an app, or of all."""

@@ -95,6 +95,7 @@ _WIDTH = 45
         "search localhost:5000/wik",
         "search --limit 5 --format '{{.Name}}' registry.example.com/team",
     ),
+    effect="reads",
 )
 def search(ctx: Context, term: str, limit: int | None, no_trunc: bool, format: formats.Format | None) -> None:
     """Look for images: on Docker Hub, or in a registry whose name stands in front.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -11,9 +12,10 @@ from paas.commands.declare import FORMAT, Argument, app_argument
 from paas.commands.properties import define
 from paas.deploy.retention import PROPERTIES
 from paas.errors import InvalidInput
-from paas.model import Release
+from paas.model import PHASES, Mount, Release
 from paas.names import shown
 from paas.output import ago, pairs, table, to_json
+from paas.runtime import flags
 from paas.state import releases
 
 define(
@@ -99,7 +101,7 @@ def info(ctx: Context, app: str, number: int | None, format: str | None) -> None
             "ports": [str(port) for port in release.ports],
             "mounts": [str(mount) for mount in release.mounts],
             "domains": release.settings.domains,
-            "properties": dict(release.settings.properties),
+            "properties": _properties(release),
         }
         ctx.out.line(to_json(about))
         return
@@ -178,11 +180,29 @@ def _essence(release: Release) -> dict[str, str]:
         **{f"scale {p.type}": str(p.count) for p in release.processes},
         **{f"command {p.type}": " ".join(p.command) for p in release.processes if p.command is not None},
         **{f"port {port.scheme}:{port.host}": str(port.container) for port in release.ports},
-        **{f"mount {mount.target}": str(mount) for mount in release.mounts},
+        **{" ".join(("mount", mount.target, *mount.processes, *_only(mount))): str(mount) for mount in release.mounts},
         "domains": "(below the global domains)" if domains is None else " ".join(domains) or "(none)",
-        **dict(release.settings.properties),
+        **_properties(release),
         **{f"config {key}": value for key, value in release.config.items()},
     }
+
+
+def _only(mount: Mount) -> tuple[str, ...]:
+    return () if mount.phases == PHASES else tuple(f"({phase} only)" for phase in mount.phases)
+
+
+def _properties(release: Release) -> dict[str, str]:
+    """What is set; the values of variables among Docker's flags are masked, as those of config vars are."""
+    return {
+        row: _without_values(text) if row.startswith("docker-options:") else text
+        for row, text in release.settings.properties.items()
+    }
+
+
+def _without_values(options: str) -> str:
+    pairs = [pair for option in json.loads(options) for pair in flags.words(option)]
+    shown_pairs = [(name, value.partition("=")[0] + "=*****" if name == "--env" else value) for name, value in pairs]
+    return " ".join(f"{name} {value}" for name, value in shown_pairs)
 
 
 def _masked(key: str, values: Mapping[str, str]) -> str | None:

@@ -13,12 +13,13 @@ from paas.commands.context import Context
 from paas.commands.declare import Argument, Flag
 from paas.commands.oneoffs import TTL
 from paas.commands.typed import read_typed
-from paas.containers import asking, ports
+from paas.containers import ports
 from paas.containers.life import Before
-from paas.containers.model import Options, Restart
+from paas.containers.model import Options
 from paas.containers.names import ContainerName
 from paas.errors import AppNotFound, Denied, InvalidInput, NotFound, UsageError
-from paas.model import Mount
+from paas.model import Mount, Restart
+from paas.runtime import asking
 from paas.runtime.spec import new_id
 from paas.state import people
 from paas.state.apps import App

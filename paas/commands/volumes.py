@@ -23,6 +23,7 @@ _HEADINGS = {"Driver": "DRIVER", "Name": "VOLUME NAME", "Mountpoint": "MOUNTPOIN
     FORMAT,
     aliases=("volume:list", "volumes"),
     examples=("volume:ls", "volume:ls -q -f dangling=true"),
+    effect="reads",
 )
 def list_volumes(ctx: Context, quiet: bool, filter: list[tuple[str, str]], format: Format | None) -> None:
     """List the volumes of containers and apps. Those that nobody uses are dangling."""
@@ -73,6 +74,7 @@ def create(ctx: Context, name: VolumeName | None) -> None:
     Argument("volume", many=True),
     admin=True,
     examples=("volume:inspect shop-db", "volume:inspect -f '{{.Mountpoint}}' shop-db"),
+    effect="reads",
 )
 def inspect(ctx: Context, volume: list[str], format: Format | None) -> None:
     """Show where volumes lie on this host, and who uses them."""

@@ -14,7 +14,6 @@ from paas.containers import lookup, processes
 from paas.containers.inspect import description
 from paas.containers.lookup import Found
 from paas.errors import Conflict, NotFound
-from paas.model import InstanceState
 from paas.output import human_bytes, to_json
 from paas.runtime.usage import Usage
 from paas.state.containers import ALIVE
@@ -131,7 +130,7 @@ def _usages(ctx: Context, names: list[str]) -> dict[str, tuple[Found, Usage]]:
             each
             for each in lookup.every(db)
             if (each.row is not None and each.row.state in ALIVE)
-            or (each.instance is not None and each.instance.instance.state is not InstanceState.CRASHED)
+            or (each.instance is not None and each.instance.instance.state.up)
         ]
     found = {}
     for each in chosen:

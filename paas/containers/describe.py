@@ -33,6 +33,8 @@ def instance_status(row: InstanceRow) -> str:
     state = row.instance.state
     if state is InstanceState.CRASHED:
         return "Restarting"
+    if state is InstanceState.ENDED:
+        return "Exited"
     note = {InstanceState.STARTING: " (health: starting)", InstanceState.DRAINING: " (draining)"}.get(state, "")
     return f"Up {since(row.started)}{note}"
 

@@ -9,7 +9,7 @@ from paas.containers.life import Life
 from paas.containers.lookup import Found
 from paas.containers.making import arguments
 from paas.containers.parts import Parts
-from paas.model import InstanceState, Mount, PortMap
+from paas.model import Mount, PortMap
 from paas.state.containers import ALIVE, ContainerRow, State
 
 _NEVER = "0001-01-01T00:00:00Z"
@@ -103,7 +103,7 @@ def _of_app(found: Found, parts: Parts) -> dict[str, Any]:
         "RestartCount": row.restarts,
         "State": {
             "Status": str(instance.state),
-            "Running": instance.state is not InstanceState.CRASHED,
+            "Running": instance.state.up,
             "Pid": parts.runtime.pid(found.id) or 0,
             "StartedAt": row.started,
         },
@@ -112,7 +112,12 @@ def _of_app(found: Found, parts: Parts) -> dict[str, Any]:
             "Hostname": spec.get("hostname"),
             "User": spec.get("user"),
             "WorkingDir": spec.get("cwd"),
-            "Labels": {"app": str(instance.app), "process": str(instance.process), "release": str(instance.release)},
+            "Labels": {
+                **spec.get("labels", {}),
+                "app": str(instance.app),
+                "process": str(instance.process),
+                "release": str(instance.release),
+            },
         },
         "NetworkSettings": {
             "IPAddress": str(instance.address),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from paas.containers.model import Options
 from paas.errors import CannotExecute, InvalidInput, NoSuchCommand, SystemFailure
 from paas.model import DEFAULT_PATH, Image, ImageConfig
-from paas.runtime.spec import ContainerSpec
+from paas.runtime.spec import Allowance, ContainerSpec
 from paas.settings import Settings
 
 _NOT_FOUND = ("not found in $path", "no such file or directory")
@@ -43,8 +43,7 @@ def spec_of(id: str, options: Options, image: Image, settings: Settings, resolv_
         volatile=options.remove,
         capabilities=options.capabilities,
         mounts=options.mounts,
-        memory=options.memory,
-        cpus=options.cpus,
+        allowance=Allowance(memory=options.memory, cpus=options.cpus),
         pids=settings.app_pids,
         stop_signal=config.stop_signal or "SIGTERM",
         resolv_conf=resolv_conf,

@@ -6,35 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from paas.model import Mount
-
-Policy = Literal["no", "on-failure", "always", "unless-stopped"]
-Net = Literal["own", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """`most` restarts after a failure, 0 for as many as it takes."""
-
-    policy: Policy = "no"
-    most: int = 0
-
-    def wanted(self, exit_code: int | None, restarts: int, *, stopped: bool) -> bool:
-        """Whether a container that ended so, after so many restarts, is started again; `stopped`: somebody ended it."""
-        if stopped:
-            return False
-        match self.policy:
-            case "always" | "unless-stopped":
-                return True
-            case "on-failure":
-                return exit_code != 0 and (self.most == 0 or restarts < self.most)
-            case _:
-                return False
-
-    def __str__(self) -> str:
-        return f"{self.policy}:{self.most}" if self.most else self.policy
+from paas.model import Mount, Restart
+from paas.runtime.spec import Net
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +41,9 @@ class Options:
 
 
 def dumps(options: Options) -> str:
-    return json.dumps({**asdict(options), "mounts": [[str(m.source), m.target, m.read_only] for m in options.mounts]})
+    return json.dumps(
+        {**asdict(options), "mounts": [[str(m.source), m.target, m.read_only, m.subpath] for m in options.mounts]}
+    )
 
 
 def loads(text: str) -> Options:
@@ -76,9 +53,14 @@ def loads(text: str) -> Options:
         **{
             **value,
             "command": tuple(value["command"]),
-            "mounts": tuple(Mount(Path(source), target, read_only) for source, target, read_only in value["mounts"]),
+            "mounts": tuple(map(_mount, value["mounts"])),
             "capabilities": None if capabilities is None else tuple(capabilities),
             "restart": Restart(**value["restart"]),
             "anonymous": tuple(value.get("anonymous", ())),
         }
     )
+
+
+def _mount(words: list[Any]) -> Mount:
+    source, target, read_only, *subpath = words
+    return Mount(Path(source), target, read_only, subpath=subpath[0] if subpath else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from functools import partial
 
 from paas.apps.domains import Domains
 from paas.apps.environment import Environment
@@ -111,7 +110,7 @@ class Changes:
             wanted = self._maker.wanted(app).but(mounts=tuple(mounts))
             self._applier.apply(app, wanted, lambda: self._storage.save(app, mounts), why, request)
 
-    def scale(self, name: str, counts: Mapping[ProcessType, int], request: Request) -> None:
+    def scale(self, name: str, counts: Mapping[ProcessType, int], request: Request, *, restart: bool = True) -> None:
         with self._applier.hold(name, "a change of scale", request) as app:
             release = releases.current(self._db, app)
             known = {process.type for process in release.processes} if release else set(counts)
@@ -123,7 +122,14 @@ class Changes:
             before = self._maker.wanted(app)
             wanted = before.but(scale={**before.settings.scale, **counts})
             text = " ".join(f"{kind}={count}" for kind, count in counts.items())
-            self._applier.apply(app, wanted, lambda: self._processes.set_scale(app, counts), f"Scale {text}", request)
+            self._applier.apply(
+                app,
+                wanted,
+                lambda: self._processes.set_scale(app, counts),
+                f"Scale {text}",
+                request,
+                restart=restart,
+            )
 
     def property(self, name: str, noun: str, key: str, value: str | None, request: Request) -> None:
         """Set a property, or take it back; one that is part of releases makes a release. Unchanged: nothing."""
@@ -131,15 +137,31 @@ class Changes:
         if not item.released:
             self._properties.set(noun, key, value, self._apps.get(name))
             return
-        with self._applier.hold(name, f"a change of {key}", request) as app:
-            if (self._properties.raw(noun, key, app) or "") == (value or ""):
-                return
-            wanted = self._maker.wanted(app)
-            present = {row: text for row, text in wanted.settings.properties.items() if row != item.row}
-            wanted = wanted.but(properties={**present, item.row: value} if value else present)
-            verb = "Set" if value else "Unset"
-            save = partial(self._properties.set, noun, key, value, app)
-            self._applier.apply(app, wanted, save, f"{verb} {noun} {key}", request)
+        verb = "Set" if value else "Unset"
+        self.properties(name, lambda app: {item.row: value or None}, f"{verb} {noun} {key}", request)
+
+    def properties(
+        self,
+        name: str,
+        change: Callable[[App], Mapping[str, str | None]],
+        why: str,
+        request: Request,
+        *,
+        restart: bool = True,
+    ) -> bool:
+        """Set, or with None take back, properties that are part of releases, by their rows; one release for all.
+
+        `change` is asked once nobody else changes the app. False: nothing was to be changed.
+        """
+        with self._applier.hold(name, f"a change ({why})", request) as app:
+            present = self._properties.released(app)
+            changes = {row: text for row, text in change(app).items() if present.get(row) != text}
+            if not changes:
+                return False
+            merged = {row: text for row, text in {**present, **changes}.items() if text is not None}
+            wanted = self._maker.wanted(app).but(properties=merged)
+            self._applier.apply(app, wanted, lambda: self._properties.save(app, changes), why, request, restart=restart)
+            return True
 
     def deployed(self, app: App) -> Release:
         """The release that serves. Raises Conflict when there is none."""
@@ -212,6 +234,7 @@ class Changes:
                 undo.callback(self._routing.renamed, renamed, app)
                 self._routing.apply()
                 undo.pop_all()
+            self._scheduler.renamed(renamed)
             self._routing.update_page(renamed)
             people.record(self._db, request.who, new, "rename", f"from {app.name}")
             return renamed

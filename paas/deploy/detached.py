@@ -60,6 +60,8 @@ class Detached:
             undo.callback(oneoffs.delete, self._db, row.id)
             undo.callback(self._runtime.remove, row.id)
             self._runtime.create(replace(spec, init=True), sandbox)
+            undo.callback(self._oneoff.linked.leave, row.id)
+            self._oneoff.linked.join(row.id, app, sandbox.address)
             self._runtime.start(row.id)
             undo.pop_all()
         self._held[row.id] = sandbox
@@ -97,6 +99,7 @@ class Detached:
             sandbox = self._sandboxes.at(row.address) if self._runtime.pid(row.id) is not None else None
             if sandbox is not None:
                 self._held[row.id] = sandbox
+                self._oneoff.linked.join(row.id, apps.by_id(self._db, row.app), row.address)
             self._wait_for(row)
 
     # -- the end --------------------------------------------------------------------------------------------------
@@ -133,6 +136,7 @@ class Detached:
             name=row.name,
             started=row.started,
         )
+        self._oneoff.linked.leave(row.id)
         self._runtime.remove(row.id)
         sandbox = self._held.pop(row.id, None)
         if sandbox is not None:

@@ -14,7 +14,7 @@ from paas.model import Mount
 from paas.paths import Paths
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
-from paas.runtime.spec import ContainerSpec, new_id
+from paas.runtime.spec import Allowance, ContainerSpec, new_id
 from paas.system.files import ensure_directory, remove_tree, write_private
 
 _NANO = Path("/usr/bin/nano")
@@ -78,7 +78,7 @@ class Editor:
                     terminal=True,
                     mounts=(Mount(directory, "/edit"),),
                     host_files={path: Path(path).resolve() for path in _HOST if Path(path).exists()},
-                    memory=_MEMORY,
+                    allowance=Allowance(memory=_MEMORY),
                     pids=8,
                     network="none",
                 ),

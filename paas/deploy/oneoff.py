@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from paas.errors import Conflict
 from paas.image.store import ImageStore
@@ -12,6 +13,7 @@ from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
 from paas.runtime.spec import ContainerSpec, new_id
 from paas.schedulers.boot import AppContainers, command_of, environment_of
+from paas.schedulers.linked import Linked
 from paas.state import releases
 from paas.state.apps import App
 from paas.state.database import Database
@@ -19,13 +21,20 @@ from paas.state.database import Database
 
 class OneOff:
     def __init__(
-        self, db: Database, images: ImageStore, runtime: Runtime, sandboxes: SandboxPool, containers: AppContainers
+        self,
+        db: Database,
+        images: ImageStore,
+        runtime: Runtime,
+        sandboxes: SandboxPool,
+        containers: AppContainers,
+        linked: Linked,
     ) -> None:
         self._db = db
         self._images = images
         self.runtime = runtime
         self._sandboxes = sandboxes
         self._containers = containers
+        self.linked = linked
 
     def prepare(
         self,
@@ -43,6 +52,8 @@ class OneOff:
         undo.callback(self._sandboxes.release, sandbox)
         undo.callback(self.runtime.remove, spec.id)
         self.runtime.create(spec, sandbox, stdio=stdio)
+        undo.callback(self.linked.leave, spec.id)
+        self.linked.join(spec.id, app, sandbox.address)
         return spec.id
 
     def spec(
@@ -53,10 +64,10 @@ class OneOff:
         if release is None:
             raise Conflict(f"{app.name} has not been deployed", hint="Push to it first: git push paas master")
         image = self._images.image(release.image_id)
-        env = {**environment_of(image, release, name, None), **extra_env}
-        return self._containers.spec(
-            new_id(), release, image, name, _words(image, release, command), env, terminal=terminal
-        )
+        env = environment_of(image, release, name, None)
+        words = _words(image, release, command)
+        spec = self._containers.spec(new_id(), release, image, name, words, env, terminal=terminal)
+        return replace(spec, env={**spec.env, **extra_env})
 
 
 def _words(image: Image, release: Release, command: Sequence[str]) -> tuple[str, ...]:

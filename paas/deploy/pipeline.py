@@ -20,7 +20,7 @@ from paas.deploy.releases import REVISION, ReleaseMaker
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput
 from paas.model import NULL_COMMIT, Push, Release, Source, Who
-from paas.names import ProcessType
+from paas.names import ProcessType, shown
 from paas.output import Output
 from paas.source import repos
 from paas.source.remotes import branch
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 _PROCFILE_LIMIT = 64 << 10
 FETCHED = "git:fetched"
-"""The row of an app's properties with the commit that was fetched and has not been deployed."""
+"""The row of an app's properties with the commit that has come and has not been deployed."""
 SOURCE_IMAGE = "git:source-image"
 """The one with the image that it was deployed from, where that is its source."""
 
@@ -107,11 +107,12 @@ class Pipeline:
                 f"Push to {branch}",
                 Request(push.who, out, cancelled),
                 save=lambda: app_rows.set_property(self._db, app.id, SOURCE_IMAGE, None),
+                skip=self._properties.value("ps", "skip-deploy", app),
             )
             repos.point_head(push.repo, branch, self._user)
 
     def rebuild(self, app: App, request: Request) -> None:
-        """Build the deployed commit again, or what git:sync has fetched since, and deploy the result."""
+        """Build the deployed commit again, or what has come since and was not deployed, and deploy the result."""
         release = releases.current(self._db, app)
         fetched = app_rows.property(self._db, app.id, FETCHED)
         if fetched is None and release is None:
@@ -121,19 +122,27 @@ class Pipeline:
         self.deploy(app, source, "Rebuild", request)
 
     def deploy(
-        self, app: App, source: Source, why: str, request: Request, *, save: Callable[[], None] = lambda: None
-    ) -> Release:
+        self,
+        app: App,
+        source: Source,
+        why: str,
+        request: Request,
+        *,
+        save: Callable[[], None] = lambda: None,
+        skip: bool = False,
+    ) -> None:
         """Source -> image -> release -> instances -> route. On any error the previous release serves on.
 
-        `save` is called in the transaction that makes the new one serve.
+        `save` is called in the transaction that makes the new one serve. With `skip` it ends with the image: a later
+        rebuild deploys the commit.
         """
         with (
             self._builds.record(app, app.name, source.commit, request) as build,
             self._locks.hold(app, f"a deploy of {app.name}", build.request) as app,
         ):
-            return self._deploy(app, source, why, build, save)
+            self._deploy(app, source, why, build, save, skip)
 
-    def _deploy(self, app: App, source: Source, why: str, build: Build, save: Callable[[], None]) -> Release:
+    def _deploy(self, app: App, source: Source, why: str, build: Build, save: Callable[[], None], skip: bool) -> None:
         times: dict[str, float] = {}
         request = build.request
         out = request.out
@@ -151,8 +160,12 @@ class Pipeline:
                     )
                 revision = self._maker.revision(app, source.commit)
                 image = self._builds.image(build, tree, self._settings.options(app, revision))
-                procfile = _procfile(tree)
+                procfile = _procfile(tree, self._properties.value("ps", "procfile-path", app))
             times["build"] = time.monotonic() - mark
+            if skip:
+                app_rows.set_property(self._db, app.id, FETCHED, source.commit)
+                out.heading(f"Built, not deployed: skip-deploy is set (ps:rebuild {app.name} deploys it)")
+                return
             self.publisher.publish(app, image, out, request.cancelled)
             build.status("deploying")
 
@@ -168,7 +181,6 @@ class Pipeline:
         if self._routing.route(app) != route:
             self._routing.apply()
         self._announce(app, release, request.who, times, out)
-        return release
 
     def deploy_branch(self, app: App) -> str | None:
         """The branch that deploys, None for main and master."""
@@ -187,13 +199,15 @@ class Pipeline:
                 out.detail(url)
 
 
-def _procfile(tree: GitTree) -> dict[ProcessType, tuple[str, ...] | None]:
-    entry = tree.entry("Procfile")
+def _procfile(tree: GitTree, path: str) -> dict[ProcessType, tuple[str, ...] | None]:
+    entry = tree.entry(path)
+    if entry is None and path != "Procfile":
+        raise InvalidInput(f"The repository has no {shown(path)}", hint="That is what ps:set procfile-path names.")
     if entry is None:
         return {}
     if entry.kind != "file":
-        raise InvalidInput("Procfile is not a file")
+        raise InvalidInput(f"{path} is not a file")
     try:
         return dict(parse_procfile(tree.read(entry, limit=_PROCFILE_LIMIT).decode()))
     except UnicodeDecodeError:
-        raise InvalidInput("Procfile is not UTF-8 text") from None
+        raise InvalidInput(f"{path} is not UTF-8 text") from None

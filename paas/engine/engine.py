@@ -7,10 +7,11 @@ import os
 from contextlib import ExitStack
 from types import TracebackType
 
-from paas.apps import access, buildpacks, lifecycle, logs
+from paas.apps import access, buildpacks, container_settings, lifecycle, logs
 from paas.apps.access import Access
 from paas.apps.build_settings import BuildSettings, declared
 from paas.apps.certs import Certs
+from paas.apps.container_settings import ContainerOptions
 from paas.apps.domains import Domains
 from paas.apps.edge import EdgeSettings
 from paas.apps.environment import Environment
@@ -144,6 +145,7 @@ class Engine:
             db,
             [
                 *declared(settings),
+                *container_settings.declared(settings),
                 *pipeline.PROPERTIES,
                 *publishing.PROPERTIES,
                 *buildpacks.PROPERTIES,
@@ -163,7 +165,8 @@ class Engine:
 
         booter = Booter(db, runtime, sandboxes, app_containers, kept_logs, log_limit)
         checks = Checks(runtime, settings.check_timeout)
-        services = Services(settings, db, network)
+        services = Services(settings, db, network, runtime)
+        booter.changed = services.linked.publish
         retirement = Retirement(settings, runtime, booter)
         undo.callback(retirement.close)
         scheduler = LocalScheduler(db, runtime, booter, checks, services, retirement)
@@ -201,7 +204,7 @@ class Engine:
             )
         )
         undo.callback(containers.close)
-        oneoff = OneOff(db, images, runtime, sandboxes, app_containers)
+        oneoff = OneOff(db, images, runtime, sandboxes, app_containers, services.linked)
         detached = Detached(db, oneoff, sandboxes, kept_logs)
         undo.callback(detached.close)
         runtime.on_exit(lambda id: containers.ended(id) if containers.owns(id) else supervisor.ended(id))
@@ -209,6 +212,7 @@ class Engine:
         containers.adopt()
         detached.adopt()
         network.restore(NetworkState(*services.wanted(), proxy.ports_in_force()))
+        services.linked.publish()
         routing.start()
         supervisor.boot(lost)
         containers.boot()
@@ -305,6 +309,8 @@ class Engine:
             proxy=proxy,
             properties=properties,
             build_settings=build_settings,
+            linked=services.linked,
+            container_options=ContainerOptions(settings, properties, storage),
             builds=builds,
             caches=caches,
             paths=paths,

@@ -96,6 +96,14 @@ class Network:
             if dict(ports) != dict(self._state.proxy):
                 self._change(rules.set_proxy(self._frame, ports), replace(self._state, proxy=dict(ports)))
 
+    def set_linked(
+        self, hosts: Mapping[IPv4Address, Sequence[IPv4Address]], links: frozenset[tuple[IPv4Address, IPv4Address]]
+    ) -> None:
+        """Virtual address -> instances, and the (container, virtual address) that may speak to each other."""
+        with self._lock:
+            after = replace(self._state, hosts=dict(hosts), links=links)
+            self._change(rules.set_linked(self._frame, self._state, after), after)
+
     def _merged(self) -> tuple[Forward, ...]:
         """Each port once: an element given twice would have nft refuse them all."""
         found: dict[tuple[str, IPv4Address | None, int], Forward] = {}

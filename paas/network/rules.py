@@ -1,6 +1,7 @@
 """The one table: whole from the wanted state, or changed piece by piece. Text in, text out.
 
     services    virtual address . port   -> a chain that spreads new connections over the instances
+    links       container . virtual address of an app on the same network, which it reaches on all ports (hosts)
     forwards    host port                -> address . port of an instance
     forwards_on host address . host port -> the same, for that address of the host alone
     proxy       public port              -> the local port of the nginx that is current
@@ -38,6 +39,10 @@ class NetworkState:
     services: Mapping[IPv4Address, Mapping[int, Sequence[Backend]]] = field(default_factory=dict)
     forwards: Sequence[Forward] = ()
     proxy: Mapping[int, int] = field(default_factory=dict)
+    hosts: Mapping[IPv4Address, Sequence[IPv4Address]] = field(default_factory=dict)
+    """Virtual address -> instances, for whoever is linked to it: all ports."""
+    links: frozenset[tuple[IPv4Address, IPv4Address]] = frozenset()
+    """(container, virtual address)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ def whole(frame: Frame, state: NetworkState) -> str:
         parts.append(set_service(frame, address, {}, ports))
     parts.append(set_forwards(frame, state.forwards))
     parts.append(set_proxy(frame, state.proxy))
+    parts.append(set_linked(frame, NetworkState(), state))
     return "\n".join(parts)
 
 
@@ -111,6 +117,36 @@ def set_proxy(frame: Frame, ports: Mapping[int, int]) -> str:
     return "\n".join(lines)
 
 
+def set_linked(frame: Frame, before: NetworkState, after: NetworkState) -> str:
+    """Change which containers reach which virtual addresses on all ports; nothing ("") when it is the same."""
+    name, lines = f"inet {frame.table}", list[str]()
+    for address in sorted({*before.hosts, *after.hosts}):
+        chain = f"h_{address}".replace(".", "_")
+        old, new = list(before.hosts.get(address, ())), list(after.hosts.get(address, ()))
+        if new == old:
+            continue
+        if new:
+            lines += [f"add chain {name} {chain}", f"flush chain {name} {chain}"]
+            lines.append(f"add rule {name} {chain} {_spread_hosts(new)}")
+            if not old:
+                lines.append(f"add element {name} hosts {{ {address} : goto {chain} }}")
+        else:
+            lines.append(f"delete element {name} hosts {{ {address} : goto {chain} }}")
+            lines += [f"flush chain {name} {chain}", f"delete chain {name} {chain}"]
+    for verb, pairs in (("delete", before.links - after.links), ("add", after.links - before.links)):
+        if pairs:
+            entries = ", ".join(f"{container} . {address}" for container, address in sorted(pairs))
+            lines.append(f"{verb} element {name} links {{ {entries} }}")
+    return "\n".join(lines)
+
+
+def _spread_hosts(backends: Sequence[IPv4Address]) -> str:
+    if len(backends) == 1:
+        return f"dnat ip to {backends[0]}"
+    entries = ", ".join(f"{i} : {address}" for i, address in enumerate(backends))
+    return f"dnat ip to numgen inc mod {len(backends)} map {{ {entries} }}"
+
+
 def _spread(backends: Sequence[Backend]) -> str:
     if len(backends) == 1:
         address, port = backends[0]
@@ -137,8 +173,19 @@ table inet {frame.table} {{
         type inet_service : inet_service
     }}
 
+    map hosts {{
+        type ipv4_addr : verdict
+    }}
+    set links {{
+        type ipv4_addr . ipv4_addr
+    }}
+
     chain to_services {{
         ip daddr . tcp dport vmap @services
+    }}
+    chain to_linked {{
+        ip daddr . tcp dport vmap @services
+        ip daddr vmap @hosts
     }}
     chain to_host {{
         tcp dport {low}-{high} return
@@ -159,6 +206,7 @@ table inet {frame.table} {{
     }}
     chain prerouting {{
         type nat hook prerouting priority dstnat; policy accept;
+        ip saddr . ip daddr @links goto to_linked
         ip daddr {frame.service_network} return
         fib daddr type local goto to_host
     }}

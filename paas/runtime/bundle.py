@@ -7,12 +7,14 @@ import json
 import os
 import resource
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paas.errors import InvalidInput
 from paas.image.passwd import resolve_user
+from paas.model import Mount
 from paas.names import shown
 from paas.runtime import extras, oci, rootfs
 from paas.runtime.sandbox import Sandbox
@@ -114,9 +116,11 @@ class Bundle:
             raise InvalidInput(f"The working directory {shown(cwd)} cannot be used: {error.strerror}") from None
 
     def _host_files(self, spec: ContainerSpec, sandbox: Sandbox) -> dict[str, Path]:
+        hosts = [("localhost", "127.0.0.1"), ("localhost ip6-localhost", "::1"), (spec.hostname, str(sandbox.address))]
+        lines = "".join(f"{address}\t{name}\n" for name, address in (*hosts, *spec.hosts))
         texts = {
             "/etc/hostname": f"{spec.hostname}\n",
-            "/etc/hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{sandbox.address}\t{spec.hostname}\n",
+            "/etc/hosts": lines,
             "/etc/resolv.conf": spec.resolv_conf,
         }
         found = {}
@@ -124,7 +128,23 @@ class Bundle:
             file = self.directory / target.rpartition("/")[2]
             file.write_text(text)
             found[target] = file
+        (self.directory / "hosts.own").write_text(lines)
         return found
+
+    def set_names(self, names: Sequence[tuple[str, str]]) -> bool:
+        """More lines of /etc/hosts, (name, address), in place of those set before: seen at once inside.
+
+        False: there is no container, or not yet.
+        """
+        try:
+            text = (self.directory / "hosts.own").read_text()
+            text += "".join(f"{address}\t{name}\n" for name, address in names)
+            with (self.directory / "hosts").open("r+b") as file:  # the file itself is mounted in the container
+                file.write(text.encode())
+                file.truncate()
+        except FileNotFoundError:
+            return False
+        return True
 
     def _volumes(self, spec: ContainerSpec, sandbox: Sandbox, kept: Path) -> dict[str, Path]:
         """Id-mapped mounts of the volumes: what the container writes keeps its real owners on disk."""
@@ -134,12 +154,9 @@ class Bundle:
         user = os.open(sandbox.userns, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for number, mount in enumerate(spec.mounts):
-                place = self.directory / f"volume{number}"
+                source = _source(mount, kept)
                 try:
-                    source = open_source(mount.source, kept=kept)
-                except OSError:
-                    raise InvalidInput(f"{mount.source} is to be mounted and is not on this host") from None
-                try:
+                    place = self.directory / f"volume{number}"
                     if stat.S_ISDIR(os.fstat(source).st_mode):
                         ensure_directory(place)
                     else:
@@ -151,6 +168,21 @@ class Bundle:
         finally:
             os.close(user)
         return found
+
+
+def _source(mount: Mount, kept: Path) -> int:
+    """A descriptor of what is to be mounted. Symlinks that containers made below the source lead nowhere else."""
+    try:
+        top = open_source(mount.source, kept=kept)
+        if not mount.subpath:
+            return top
+        try:
+            return open_in_root(top, mount.subpath, os.O_PATH)
+        finally:
+            os.close(top)
+    except OSError:
+        where = str(mount).rpartition(f":{mount.target}")[0]
+        raise InvalidInput(f"{where} is to be mounted and is not on this host") from None
 
 
 def _read_only(spec: ContainerSpec) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from paas.errors import SystemFailure
 from paas.runtime.holder import unshared
+from paas.runtime.spec import Allowance
 from paas.system import mounts
 from paas.system import run as system
 from paas.system.files import ensure_directory
@@ -164,6 +166,56 @@ def joining(trees: Iterable[Path], command: Sequence[str]) -> tuple[str, ...]:
     """The command line that enters these directories of cgroups first."""
     files = sorted({str(tree / "cgroup.procs") for tree in trees})
     return ("/bin/sh", "-c", _JOIN, "join", str(len(files)), *files, *command)
+
+
+def allow(cgroup: str, may: Allowance) -> None:
+    """Change what a cgroup (path below the root) with running processes may have.
+
+    Raises SystemFailure when it uses more memory than it is to have: the kernel would end its processes.
+    """
+    try:
+        if detect() is Kind.V2:
+            allow_v2(ROOT / cgroup, may)
+        else:
+            allow_v1(ROOT / "memory" / cgroup, ROOT / "cpu" / cgroup, may)
+    except OSError as error:
+        raise SystemFailure(f"The limits of a running container cannot be changed: {error.strerror}") from error
+
+
+def allow_v2(tree: Path, may: Allowance) -> None:
+    """The same for a cgroup's directory of the one tree. Raises OSError."""
+    if may.memory is not None:
+        stat = dict(line.split() for line in (tree / "memory.stat").read_text().splitlines())
+        held = int((tree / "memory.current").read_text()) - int(stat["file"]) + int(stat.get("shmem", 0))
+        if held > may.memory:
+            raise OSError(errno.EBUSY, "it uses more memory than that")
+    swap = None if may.memory is None or may.memory_swap in (None, -1) else max(0, may.memory_swap - may.memory)
+    _write(tree / "memory.max", "max" if may.memory is None else may.memory)
+    _write(tree / "memory.swap.max", "max" if swap is None else swap, needed=swap is not None)
+    _write(tree / "memory.low", may.memory_reservation or 0)
+    quota = "max" if may.cpus is None else round(may.cpus * _PERIOD)
+    _write(tree / "cpu.max", f"{quota} {_PERIOD}", needed=may.cpus is not None)
+    weight = 100 if may.cpu_shares is None else 1 + (may.cpu_shares - 2) * 9999 // 262142
+    _write(tree / "cpu.weight", weight, needed=may.cpu_shares is not None)
+
+
+def allow_v1(memory: Path, cpu: Path, may: Allowance) -> None:
+    """The same for its directories under two of the controllers. Raises OSError."""
+    both = memory / "memory.memsw.limit_in_bytes"  # must never be below the other one
+    _write(both, -1, needed=False)
+    _write(memory / "memory.limit_in_bytes", -1 if may.memory is None else may.memory)
+    if may.memory is not None and may.memory_swap is not None:
+        _write(both, may.memory_swap)
+    _write(memory / "memory.soft_limit_in_bytes", may.memory_reservation or -1)
+    _write(cpu / "cpu.cfs_period_us", _PERIOD)
+    _write(cpu / "cpu.cfs_quota_us", -1 if may.cpus is None else round(may.cpus * _PERIOD))
+    _write(cpu / "cpu.shares", may.cpu_shares or 1024)
+
+
+def _write(file: Path, value: object, *, needed: bool = True) -> None:
+    """Where it is not `needed`, a kernel may be without the file: its value is what nobody would notice."""
+    with contextlib.nullcontext() if needed else contextlib.suppress(OSError):
+        file.write_text(str(value))
 
 
 def kill_all(tree: Path) -> None:

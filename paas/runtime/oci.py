@@ -76,12 +76,11 @@ def config(
     arguments = [INIT, "--", *spec.args] if spec.init else list(spec.args)
     return {
         "ociVersion": "1.0.2",
-        "process": process(spec, place.uid, place.gid, place.groups, arguments)
-        | {"rlimits": [{"type": "RLIMIT_NOFILE", "soft": place.open_files, "hard": place.open_files}]},
+        "process": process(spec, place.uid, place.gid, place.groups, arguments) | {"rlimits": _rlimits(spec, place)},
         "root": {"path": str(place.root), "readonly": spec.read_only},
         "hostname": spec.hostname,
         "annotations": dict(annotations),
-        "mounts": [*_filesystems(), *memory_mounts(spec), *_binds(spec, place)],
+        "mounts": [*_filesystems(spec.shm_size), *memory_mounts(spec), *_binds(spec, place)],
         "linux": {
             "namespaces": [
                 {"type": "user", "path": str(place.userns)},
@@ -125,7 +124,13 @@ def run_as(process: Mapping[str, Any], user: User) -> dict[str, Any]:
     }
 
 
-def _filesystems() -> list[dict[str, Any]]:
+def _rlimits(spec: ContainerSpec, place: Placement) -> list[dict[str, Any]]:
+    found = {"RLIMIT_NOFILE": (place.open_files, place.open_files)}
+    found |= {limit.type: (limit.soft, limit.hard) for limit in spec.ulimits}
+    return [{"type": kind, "soft": soft, "hard": hard} for kind, (soft, hard) in found.items()]
+
+
+def _filesystems(shm_size: int) -> list[dict[str, Any]]:
     def mount(target: str, kind: str, options: str) -> dict[str, Any]:
         return {"destination": target, "type": kind, "source": kind, "options": options.split(",")}
 
@@ -133,7 +138,7 @@ def _filesystems() -> list[dict[str, Any]]:
         mount("/proc", "proc", "nosuid,noexec,nodev"),
         mount("/dev", "tmpfs", "nosuid,noexec,strictatime,mode=755,size=65536k"),
         mount("/dev/pts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"),
-        mount("/dev/shm", "tmpfs", "nosuid,noexec,nodev,mode=1777,size=65536k"),
+        mount("/dev/shm", "tmpfs", f"nosuid,noexec,nodev,mode=1777,size={shm_size}"),
         mount("/dev/mqueue", "mqueue", "nosuid,noexec,nodev"),
         mount("/sys", "sysfs", "nosuid,noexec,nodev,ro"),
     ]
@@ -157,10 +162,12 @@ def _binds(spec: ContainerSpec, place: Placement) -> list[dict[str, Any]]:
 
 def _resources(spec: ContainerSpec) -> dict[str, Any]:
     resources: dict[str, Any] = {"devices": [{"allow": False, "access": "rwm"}]}
-    if spec.memory is not None:
-        resources["memory"] = {"limit": spec.memory}
-    if spec.pids is not None:
-        resources["pids"] = {"limit": spec.pids}
-    if spec.cpus is not None:
-        resources["cpu"] = {"quota": round(spec.cpus * _CPU_PERIOD), "period": _CPU_PERIOD}
+    may = spec.allowance
+    memory = {"limit": may.memory, "swap": may.memory_swap, "reservation": may.memory_reservation}
+    cpu: dict[str, int | None] = {"shares": may.cpu_shares}
+    if may.cpus is not None:
+        cpu |= {"quota": round(may.cpus * _CPU_PERIOD), "period": _CPU_PERIOD}
+    for name, values in (("memory", memory), ("cpu", cpu), ("pids", {"limit": spec.pids})):
+        if given := {key: value for key, value in values.items() if value is not None}:
+            resources[name] = given
     return resources

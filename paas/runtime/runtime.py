@@ -24,7 +24,7 @@ from paas.runtime.containergroup import ContainerGroup
 from paas.runtime.exec import ExecSession, start_exec
 from paas.runtime.sandbox import Sandbox, SandboxPool
 from paas.runtime.seccomp import CompiledProfile
-from paas.runtime.spec import ContainerSpec
+from paas.runtime.spec import Allowance, ContainerSpec
 from paas.runtime.steps import Steps
 from paas.runtime.usage import Usage
 from paas.runtime.watcher import Watcher
@@ -178,6 +178,17 @@ class Runtime:
         """Without `check` nothing happens when it is not paused."""
         with contextlib.nullcontext() if check else contextlib.suppress(SystemFailure):
             self._group(id).thaw()
+
+    def allow(self, id: str, allowance: Allowance) -> None:
+        """Let a container that runs have this from now on. Raises SystemFailure when it has more than that in use."""
+        cgroups.allow(self._cgroup(id), allowance)
+
+    def set_names(self, id: str, names: Sequence[tuple[str, str]]) -> bool:
+        """(name, address) of others that a container is to find, in place of those it was told before.
+
+        False: there is no container, or not yet.
+        """
+        return self._bundle(id).set_names(names)
 
     def remove(self, id: str) -> None:
         """Kill a container and remove all that belongs to it; harmless when there is nothing."""

@@ -10,6 +10,8 @@ from typing import Literal
 
 from paas.model import Mount
 
+Net = Literal["own", "none"]
+
 
 def new_id() -> str:
     """An id for a container: 64 hex digits."""
@@ -46,8 +48,33 @@ class SecretFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Rlimit:
+    """A limit of setrlimit(2): `type` is RLIMIT_NOFILE and the like."""
+
+    type: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a container may have of the machine; None: as much as there is."""
+
+    memory: int | None = None
+    """In bytes, as are the next two."""
+    memory_swap: int | None = None
+    """Memory and swap together; -1 for any amount."""
+    memory_reservation: int | None = None
+    """What it keeps when the machine runs short."""
+    cpus: float | None = None
+    """May be a fraction."""
+    cpu_shares: int | None = None
+    """Its part of the processors against others', of 1024."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """`layers` are numbers of the image store, bottom first; `memory` in bytes; `cpus` may be a fraction."""
+    """`layers` are numbers of the image store, bottom first."""
 
     id: str
     layers: tuple[int, ...]
@@ -73,12 +100,16 @@ class ContainerSpec:
     capabilities: tuple[str, ...] | None = None
     """Fewer than all that containers may have; None for these."""
     mounts: tuple[Mount, ...] = ()
-    memory: int | None = None
-    cpus: float | None = None
+    allowance: Allowance = Allowance()
     pids: int | None = None
+    ulimits: tuple[Rlimit, ...] = ()
+    shm_size: int = 64 << 20
+    hosts: tuple[tuple[str, str], ...] = ()
+    """More lines of /etc/hosts: name, address."""
+    labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "SIGTERM"
     resolv_conf: str = ""
-    network: Literal["own", "none"] = "own"
+    network: Net = "own"
     """`none`: a network namespace with nothing but its loopback."""
     layers_mounts: tuple[LayersMount, ...] = ()
     memory_mounts: tuple[MemoryMount, ...] = ()

@@ -35,5 +35,8 @@ class Scheduler(Protocol):
     def stop(self, app: App) -> None:
         """Retire all instances and start none."""
 
+    def renamed(self, app: App) -> None:
+        """Let others find an app by its new name."""
+
     def destroy(self, app: App) -> None:
         """End and remove everything that runs for an app, without waiting for connections to finish."""

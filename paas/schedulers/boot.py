@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from paas.errors import DeployFailed, InvalidInput
-from paas.model import DEFAULT_PATH, WEB, Image, Instance, InstanceState, Release, revision
+from paas.model import DEFAULT_PATH, WEB, Image, Instance, InstanceState, Release, Restart, revision
+from paas.names import ProcessType
 from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import Sandbox, SandboxPool
-from paas.runtime.spec import ContainerSpec, new_id
+from paas.runtime.spec import Allowance, ContainerSpec, new_id
+from paas.schedulers.holding import Holding, command_of_process
 from paas.schedulers.plan import Slot
 from paas.settings import Settings
 from paas.state import releases
@@ -62,11 +64,12 @@ class AppContainers:
         args: tuple[str, ...],
         env: Mapping[str, str],
         *,
+        process: ProcessType | None = None,
         terminal: bool = False,
     ) -> ContainerSpec:
-        """The container `name` (web.1, run) of a release."""
+        """The container `name` (web.1, run) of a release; without a process type it is a one-off."""
         config = image.config
-        return ContainerSpec(
+        spec = ContainerSpec(
             id=id,
             layers=tuple(layer.number for layer in image.layers),
             args=args,
@@ -75,13 +78,13 @@ class AppContainers:
             user=config.user,
             hostname=f"{release.app}-{name}"[:63].strip(".-").replace(".", "-"),
             terminal=terminal,
-            init=True,
-            mounts=release.mounts,
-            memory=self.settings.app_memory,
-            pids=self.settings.app_pids,
             stop_signal=config.stop_signal or "SIGTERM",
             resolv_conf=self.resolv_conf,
         )
+        return self.holding(release, process).held(spec, image)
+
+    def holding(self, release: Release, process: ProcessType | None) -> Holding:
+        return Holding(release, process, self.settings)
 
 
 class Booter:
@@ -105,6 +108,8 @@ class Booter:
         self._log_limit = log_limit
         self._held: dict[str, Sandbox] = {}
         """Sandboxes by instance. Not found by address: after a restart of the machine addresses are given anew."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called when an instance has been made and does not run yet, and when one has been removed."""
 
     def adopt(self, alive: Iterable[Instance], others: Iterable[IPv4Address] = ()) -> None:
         """Begin with the sandboxes of instances that a former engine left running, and with those at the addresses of
@@ -118,9 +123,8 @@ class Booter:
 
     def boot(self, app: App, release: Release, image: Image, slot: Slot) -> Instance:
         """Start one container; it is not healthy yet. On an error nothing is left."""
-        process = next(p for p in release.processes if p.type == slot.process)
         port = web_port(release) if slot.process == WEB else None
-        arguments = command_of(image, process.command)
+        arguments = command_of(image, command_of_process(release, slot.process))
         sandbox = self._sandboxes.take()
         instance = Instance(
             id=new_id(),
@@ -134,16 +138,30 @@ class Booter:
         )
         self._held[instance.id] = sandbox
         env = environment_of(image, release, instance.name, port)
-        spec = self._containers.spec(instance.id, release, image, instance.name, arguments, env)
+        spec = self._containers.spec(instance.id, release, image, instance.name, arguments, env, process=slot.process)
         spec = replace(spec, log_limit=self._log_limit(app))
         try:
             releases.insert_instance(self._db, app, instance)
             self._runtime.create(spec, sandbox)
+            self.changed()
             self._runtime.start(instance.id)
         except BaseException:
             self.discard(instance)
             raise
         return instance
+
+    def stop_timeout(self, instance: Instance) -> int:
+        """Seconds it has from its stop signal to SIGKILL, as the release that serves now has it."""
+        release = releases.serving(self._db, instance.app)
+        if release is None:
+            return self._containers.settings.stop_timeout
+        return self._containers.holding(release, instance.process).stop_timeout
+
+    def restart_policy(self, release: Release, process: ProcessType) -> Restart:
+        return self._containers.holding(release, process).restart
+
+    def allowance(self, release: Release, process: ProcessType) -> Allowance:
+        return self._containers.holding(release, process).allowance
 
     def discard(self, instance: Instance) -> None:
         """Remove an instance's container, sandbox and row, whatever is left of them. Its log is kept."""
@@ -164,3 +182,4 @@ class Booter:
         if sandbox is not None:
             self._sandboxes.release(sandbox)
         releases.delete_instance(self._db, instance.id)
+        self.changed()

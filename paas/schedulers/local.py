@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from paas.model import Instance, InstanceState
+from paas.errors import SystemFailure
+from paas.model import Instance, InstanceState, Release
 from paas.output import Output
 from paas.runtime.runtime import Runtime
+from paas.runtime.spec import Allowance
 from paas.schedulers.base import Rollout
 from paas.schedulers.boot import Booter
 from paas.schedulers.checks import Checks
-from paas.schedulers.plan import Plan, plan, same_run
+from paas.schedulers.plan import Plan, Slot, plan, same_run
 from paas.schedulers.retire import Retirement
 from paas.schedulers.services import Services
 from paas.state import releases
 from paas.state.apps import App, set_stopped
 from paas.state.database import Database
 
-_SERVING = (InstanceState.RUNNING, InstanceState.CRASHED)
+log = logging.getLogger(__name__)
+
+_MOST_AT_ONCE = 8
+_SERVING = (InstanceState.RUNNING, InstanceState.CRASHED, InstanceState.ENDED)
 
 
 class LocalScheduler:
@@ -44,8 +51,8 @@ class LocalScheduler:
     def rollout(self, rollout: Rollout, out: Output, cancelled: Callable[[], bool]) -> dict[str, float]:
         app = rollout.app
         times: dict[str, float] = {}
-        work = self._plan(rollout)
         with ExitStack() as undo:
+            work = self._plan(rollout, undo)
             mark = time.monotonic()
             booted = self._boot(rollout, work, out, undo)
             times["start"] = time.monotonic() - mark
@@ -79,24 +86,56 @@ class LocalScheduler:
             self._runtime.stop(row.instance.id, grace=0)
             self._booter.discard(row.instance)
 
-    def _plan(self, rollout: Rollout) -> Plan:
+    def renamed(self, app: App) -> None:
+        self._services.linked.publish()
+
+    def _plan(self, rollout: Rollout, undo: ExitStack) -> Plan:
         made_for = releases.of_instances(self._db, rollout.app)
 
         def fits(instance: Instance) -> bool:
             made = made_for.get(instance.release)
-            return made is not None and same_run(made, rollout.release, instance.process)
+            return (
+                made is not None
+                and not rollout.replace(instance.process)
+                and same_run(made, rollout.release, instance.process)
+                and self._allowed(instance, made, rollout.release, undo)
+            )
 
         have = [row.instance for row in releases.instances(self._db, rollout.app, _SERVING)]
         return plan(have, rollout.release.processes, fits, rollout.replace)
 
+    def _allowed(self, instance: Instance, old: Release, new: Release, undo: ExitStack) -> bool:
+        """Whether an instance has what the new release allows it: changed while it runs, put back when the rollout
+        fails. One that uses more than that already is to be replaced."""
+        before = self._booter.allowance(old, instance.process)
+        after = self._booter.allowance(new, instance.process)
+        if before == after:
+            return True
+        undo.callback(self._allow, instance, before)
+        return self._allow(instance, after)
+
+    def _allow(self, instance: Instance, allowance: Allowance) -> bool:
+        try:
+            self._runtime.allow(instance.id, allowance)
+        except SystemFailure as error:
+            log.info("%s of %s: %s", instance.name, instance.app, error.message)
+            return False
+        return True
+
     def _boot(self, rollout: Rollout, work: Plan, out: Output, undo: ExitStack) -> list[Instance]:
-        booted = []
-        for slot in work.boot:
+        text = rollout.release.property("scheduler-docker-local:parallel-schedule-count")
+        parallel = max(1, len(work.boot)) if text == "-1" else int(text or "1")
+
+        def boot(slot: Slot) -> Instance:
             out.heading(f"Starting {slot}")
             instance = self._booter.boot(rollout.app, rollout.release, rollout.image, slot)
             undo.callback(self._booter.discard, instance)
-            booted.append(instance)
-        return booted
+            return instance
+
+        if parallel == 1:
+            return [boot(slot) for slot in work.boot]
+        with ThreadPoolExecutor(min(parallel, _MOST_AT_ONCE), thread_name_prefix="boot") as workers:
+            return list(workers.map(boot, work.boot))
 
     def _commit(self, rollout: Rollout, work: Plan, booted: list[Instance]) -> None:
         """The moment at which the release becomes the one that serves: one transaction."""

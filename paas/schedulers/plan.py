@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from paas.model import Instance, InstanceState, Process, Release
 from paas.names import ProcessType
+from paas.schedulers.holding import command_of_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def plan(
         usable = instance.state is InstanceState.RUNNING and slot in places and slot not in keep
         if usable and fits(instance) and not replace(instance.process):
             keep[slot] = instance
-        elif instance.state in (InstanceState.RUNNING, InstanceState.CRASHED):
+        elif instance.state in (InstanceState.RUNNING, InstanceState.CRASHED, InstanceState.ENDED):
             retire.append(instance)
     return Plan(tuple(keep.values()), tuple(slot for slot in wanted if slot not in keep), tuple(retire))
 
@@ -56,9 +57,10 @@ def same_run(old: Release, new: Release, process: ProcessType) -> bool:
     """Whether instances of a process type made for `old` are as good for `new`."""
 
     def essence(release: Release) -> object:
-        commands = [p.command for p in release.processes if p.type == process]
+        command = command_of_process(release, process)
         web_ports = [p.container for p in release.ports if p.is_web][:1]
-        made_with = dict(release.made_with)
-        return release.image_id, dict(release.config), commands, web_ports, release.mounts, release.commit, made_with
+        mounts = [mount for mount in release.mounts if mount.holds(process)]
+        made_with = release.made_for(process)
+        return release.image_id, dict(release.config), command, web_ports, mounts, release.commit, made_with
 
     return essence(old) == essence(new)

@@ -50,7 +50,7 @@ class Retirement:
 
     def end_now(self, instance: Instance) -> None:
         """Stop and remove without draining."""
-        self._runtime.stop(instance.id, grace=self._settings.stop_timeout)
+        self._runtime.stop(instance.id, grace=self._booter.stop_timeout(instance))
         self._booter.discard(instance)
 
     def _run(self, instance: Instance) -> None:

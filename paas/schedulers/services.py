@@ -10,6 +10,8 @@ from paas.names import ProcessType
 from paas.network.addresses import service_address
 from paas.network.network import Network
 from paas.network.rules import Forward
+from paas.runtime.runtime import Runtime
+from paas.schedulers.linked import Linked
 from paas.settings import Settings
 from paas.state import apps, releases
 from paas.state.apps import App
@@ -21,10 +23,11 @@ Backends = dict[int, list[tuple[IPv4Address, int]]]
 class Services:
     """Keeps the network's services and forwards in step with the rows of instances."""
 
-    def __init__(self, settings: Settings, db: Database, network: Network) -> None:
+    def __init__(self, settings: Settings, db: Database, network: Network, runtime: Runtime) -> None:
         self._settings = settings
         self._db = db
         self._network = network
+        self.linked = Linked(db, network, runtime, self.address)
         self._forwards: dict[int, list[Forward]] = {}
         """By app: a deploy looks at its own app only, however many there are."""
 
@@ -39,6 +42,7 @@ class Services:
         self._network.set_service(self.address(app), backends(release, web))
         self._forwards[app.id] = forwards(release, web)
         self._publish_forwards()
+        self.linked.publish()
 
     def withdraw(self, app: App) -> None:
         """Take an app out of the network altogether."""
@@ -47,6 +51,7 @@ class Services:
                 self._network.remove_service(address)
         self._forwards.pop(app.id, None)
         self._publish_forwards()
+        self.linked.publish()
 
     def wanted(self) -> tuple[dict[IPv4Address, Backends], list[Forward]]:
         """Services and forwards of all apps as they ought to be, for a rebuild of the whole table."""

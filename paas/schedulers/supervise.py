@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
-from paas.errors import NotFound, PaasError
+from paas.errors import NotFound, PaasError, SystemFailure
 from paas.image.store import ImageStore
-from paas.model import Instance, InstanceState
+from paas.model import Instance, InstanceState, Restart
 from paas.output import Discard
 from paas.runtime.runtime import Runtime, Status
 from paas.schedulers.boot import Booter
 from paas.schedulers.checks import Checks
+from paas.schedulers.holding import ALWAYS, refused
 from paas.schedulers.plan import Slot
 from paas.schedulers.retire import Retirement
 from paas.schedulers.services import Services
@@ -84,18 +85,26 @@ class Supervisor:
 
     def ended(self, id: str) -> None:
         """A container's process is gone. Only instances that served are restarted: others were ended by us."""
-        reason = reason_of(self._runtime.status(id))  # may wait for conmon's note: not in a transaction
+        status = self._runtime.status(id)  # may wait for conmon's note: not in a transaction
         with self._db.transaction():
             row = releases.instance(self._db, id)
             if row is None or row.instance.state is not InstanceState.RUNNING or self._closing.is_set():
                 return
+            reason = reason_of(status)
             restarts = 1 if _uptime(row) >= _STEADY else row.restarts + 1
-            releases.record_end(self._db, id, InstanceState.CRASHED, restarts, reason)
-        app = apps.by_id(self._db, row.app_id)
+            app = apps.by_id(self._db, row.app_id)
+            again = self._policy(app, row.instance).wanted(status.exit_code, restarts - 1, stopped=False)
+            state = InstanceState.CRASHED if again else InstanceState.ENDED
+            releases.record_end(self._db, id, state, restarts if again else restarts - 1, reason)
         log.warning("%s of %s %s", row.instance.name, app.name, reason)
         self._services.publish(app)
         self._changed(app)
-        self._restart_later(row.instance, back_off(restarts))
+        if again:
+            self._restart_later(row.instance, back_off(restarts))
+
+    def _policy(self, app: App, instance: Instance) -> Restart:
+        release = releases.current(self._db, app)
+        return ALWAYS if release is None else self._booter.restart_policy(release, instance.process)
 
     def _restart_later(self, instance: Instance, seconds: float) -> None:
         timer = threading.Timer(seconds, self._submit, args=(instance,))
@@ -119,9 +128,12 @@ class Supervisor:
                 self._boot_again(app, row)
             except PaasError as error:
                 restarts = row.restarts + 1
-                releases.record_end(self._db, old.id, InstanceState.CRASHED, restarts, row.reason or error.message)
+                again = self._policy(app, old).wanted(None, row.restarts, stopped=False)
+                state = InstanceState.CRASHED if again else InstanceState.ENDED
+                releases.record_end(self._db, old.id, state, restarts, row.reason or error.message)
                 log.warning("%s of %s could not be restarted: %s", old.name, app.name, error.message)
-                self._restart_later(old, back_off(restarts))
+                if again:
+                    self._restart_later(old, back_off(restarts))
             else:
                 self._services.publish(app)
                 self._changed(app)
@@ -176,12 +188,34 @@ class Supervisor:
                 self._retirement.retire([instance])
             elif instance.id in alive:
                 self._runtime.watch(instance.id)
-            else:
+                self._allow(instance)
+            elif instance.state is not InstanceState.ENDED:
                 reason = row.reason if instance.state is InstanceState.CRASHED else "ended while paas was not running"
-                releases.record_end(self._db, instance.id, InstanceState.CRASHED, row.restarts, reason)
-                lost.append(instance)
+                release = releases.serving(self._db, instance.app)
+                back = release is None or not refused(release, "ps:restore")
+                state = InstanceState.CRASHED if back else InstanceState.ENDED
+                releases.record_end(self._db, instance.id, state, row.restarts, reason)
+                if back:
+                    lost.append(instance)
         releases.delete_unfinished(self._db)
         return lost
+
+    def restore(self, app: App) -> int:
+        """Start what has ended of an app and waits or stays so; its lock is held. Returns how many."""
+        rows = releases.instances(self._db, app, (InstanceState.ENDED, InstanceState.CRASHED))
+        for row in rows:
+            releases.record_end(self._db, row.instance.id, InstanceState.CRASHED, 0, row.reason)
+            self._submit(row.instance)
+        return len(rows)
+
+    def _allow(self, instance: Instance) -> None:
+        """A former engine may have died while it changed the limits."""
+        release = releases.serving(self._db, instance.app)
+        if release is not None and instance.state is InstanceState.RUNNING:
+            try:
+                self._runtime.allow(instance.id, self._booter.allowance(release, instance.process))
+            except SystemFailure as error:
+                log.warning("%s of %s: %s", instance.name, instance.app, error.message)
 
     def boot(self, lost: list[Instance]) -> None:
         """Boot what was running before the machine or its containers went down, a few side by side."""

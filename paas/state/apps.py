@@ -257,8 +257,19 @@ def set_scale(db: Database, app: int, counts: Mapping[ProcessType, int]) -> None
 
 
 def mounts(db: Database, app: int) -> list[Mount]:
-    rows = db.query("SELECT source, target, read_only FROM mounts WHERE app = ? ORDER BY target", (app,))
-    return [Mount(Path(row["source"]), row["target"], bool(row["read_only"])) for row in rows]
+    rows = db.query("SELECT * FROM mounts WHERE app = ? ORDER BY target, processes, phases", (app,))
+    return [
+        Mount(
+            Path(row["source"]),
+            row["target"],
+            bool(row["read_only"]),
+            tuple(row["processes"].split()),
+            tuple(row["phases"].split()),
+            row["entry"],
+            row["subpath"],
+        )
+        for row in rows
+    ]
 
 
 def set_mounts(db: Database, app: int, entries: Iterable[Mount]) -> None:
@@ -266,6 +277,16 @@ def set_mounts(db: Database, app: int, entries: Iterable[Mount]) -> None:
         connection.execute("DELETE FROM mounts WHERE app = ?", (app,))
         for entry in entries:
             connection.execute(
-                "INSERT INTO mounts (app, target, source, read_only) VALUES (?, ?, ?, ?)",
-                (app, entry.target, str(entry.source), int(entry.read_only)),
+                "INSERT INTO mounts (app, target, source, read_only, processes, phases, entry, subpath)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    app,
+                    entry.target,
+                    str(entry.source),
+                    int(entry.read_only),
+                    " ".join(entry.processes),
+                    " ".join(entry.phases),
+                    entry.entry,
+                    entry.subpath,
+                ),
             )

@@ -267,6 +267,36 @@ _7_ORDER_OF_DOMAINS = """
 ALTER TABLE domains ADD COLUMN position INTEGER NOT NULL DEFAULT 0;   -- the most important hostname is the first
 """
 
+_8_STORAGE = """
+CREATE TABLE mounts_anew (
+    app INTEGER NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    target TEXT NOT NULL,
+    source TEXT NOT NULL,
+    read_only INTEGER NOT NULL DEFAULT 0,
+    processes TEXT NOT NULL DEFAULT '',         -- with spaces between; none: all
+    phases TEXT NOT NULL DEFAULT 'deploy run',
+    entry TEXT NOT NULL DEFAULT '',             -- of storage_entries
+    subpath TEXT NOT NULL DEFAULT '',           -- below source
+    PRIMARY KEY (app, target, processes, phases)
+) WITHOUT ROWID;
+INSERT INTO mounts_anew (app, target, source, read_only) SELECT app, target, source, read_only FROM mounts;
+DROP TABLE mounts;
+ALTER TABLE mounts_anew RENAME TO mounts;
+CREATE TABLE storage_entries (
+    name TEXT PRIMARY KEY,
+    path TEXT NOT NULL,
+    owner INTEGER,                              -- whose it was last made
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+_9_NETWORKS = """
+CREATE TABLE networks (
+    name TEXT PRIMARY KEY,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _1_FOUNDATION,
     _2_BUILDS,
@@ -275,4 +305,6 @@ MIGRATIONS: tuple[str, ...] = (
     _5_RELEASES,
     _6_PEOPLE,
     _7_ORDER_OF_DOMAINS,
+    _8_STORAGE,
+    _9_NETWORKS,
 )

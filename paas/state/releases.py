@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paas.errors import NotFound
-from paas.model import AppSettings, Instance, InstanceState, Mount, PortMap, Process, Release
+from paas.model import PHASES, AppSettings, Instance, InstanceState, Mount, PortMap, Process, Release
 from paas.names import AppName, Hostname, ProcessType
 from paas.state.apps import App
 from paas.state.database import Database, Row, now
@@ -78,6 +78,16 @@ def current(db: Database, app: App) -> Release | None:
     return _release(db, app.name, row) if row else None
 
 
+def serving(db: Database, name: AppName) -> Release | None:
+    """The same, of the app with this name."""
+    row = db.one(
+        "SELECT releases.* FROM apps JOIN releases ON releases.app = apps.id AND releases.number = apps.release"
+        " WHERE apps.name = ?",
+        (name,),
+    )
+    return _release(db, name, row) if row else None
+
+
 def listing(db: Database, app: App) -> list[Release]:
     """Newest first."""
     rows = db.query("SELECT * FROM releases WHERE app = ? ORDER BY number DESC", (app.id,))
@@ -136,12 +146,16 @@ def _port_words(ports: Iterable[PortMap]) -> list[list[str | int]]:
     return [[p.scheme, p.host, p.container] for p in ports]
 
 
-def _mount_words(mounts: Iterable[Mount]) -> list[list[str | bool]]:
-    return [[str(m.source), m.target, m.read_only] for m in mounts]
+def _mount_words(mounts: Iterable[Mount]) -> list[list[Any]]:
+    return [[str(m.source), m.target, m.read_only, m.processes, m.phases, m.entry, m.subpath] for m in mounts]
 
 
 def _mounts(words: Iterable[Sequence[Any]]) -> tuple[Mount, ...]:
-    return tuple(Mount(Path(source), target, read_only) for source, target, read_only in words)
+    found = []
+    for source, target, read_only, *more in words:
+        processes, phases, entry, subpath = more or ((), PHASES, "", "")
+        found.append(Mount(Path(source), target, read_only, tuple(processes), tuple(phases), entry, subpath))
+    return tuple(found)
 
 
 def _settings_words(release: Release) -> dict[str, Any]:

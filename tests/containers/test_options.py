@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from paas.containers import asking
 from paas.containers.ports import exposed
 from paas.errors import InvalidInput, PaasError
 from paas.paths import PROJECT
+from paas.runtime import asking
 from tests.containers.conftest import Paas
 from tests.machine import Machine
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from paas.containers.model import Restart
+from paas.model import Restart
 from tests.build.conftest import write
 from tests.containers.conftest import Paas, status
 from tests.harness.waiting import wait_until

@@ -1,4 +1,4 @@
-"""The words of `run`'s flags, checked. Errors are InvalidInput."""
+"""The words of the flags that containers are made with, checked. Errors are InvalidInput."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from paas.containers.model import Net, Policy, Restart
 from paas.errors import InvalidInput
+from paas.model import Policy, Restart
 from paas.names import env_value, shown
 from paas.runtime.oci import CAPABILITIES
+from paas.runtime.spec import Net
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([bkmg]?)b?", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -18,13 +19,25 @@ _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?", re.ASCII
 _ALL = "ALL"
 
 
-def memory(text: str) -> int:
-    """`64m`, `1.5g`: bytes."""
-    match = _SIZE.fullmatch(text)
-    size = int(float(match[1]) * _UNITS[match[2].lower()]) if match and len(text) < 16 else 0
-    if size < _LEAST_MEMORY:
+def memory(text: str, unit: str = "") -> int:
+    """`64m`, `1.5g`: bytes. `unit` is that of a bare number."""
+    found = _bytes(text, unit)
+    if found < _LEAST_MEMORY:
         raise InvalidInput(f"{shown(text)} is no memory limit", hint="Examples: 64m, 1g; the least is 6m.")
-    return size
+    return found
+
+
+def size(text: str) -> int:
+    """`64k`, `1g`: bytes, of a file system in memory."""
+    found = _bytes(text, "")
+    if found < 4096:
+        raise InvalidInput(f"{shown(text)} is no size", hint="Examples: 64m, 1g")
+    return found
+
+
+def _bytes(text: str, unit: str) -> int:
+    match = _SIZE.fullmatch(text)
+    return int(float(match[1]) * _UNITS[match[2].lower() or unit]) if match and len(text) < 16 else 0
 
 
 def cpus(text: str) -> float:

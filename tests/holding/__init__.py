@@ -1,0 +1,1 @@
+"""How the containers of apps are made and held."""
