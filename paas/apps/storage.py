@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -90,18 +89,27 @@ class Storage:
     def prepare(self, mount: Mount) -> None:
         """Make a directory that paas keeps, when it is not there yet. Raises NotFound for one of the host."""
         if self._kept(mount.source):
-            self._make(mount.source)
+            self._make(mount)
         elif not (mount.source.is_dir() or mount.source.is_file() or mount.source.is_socket()):
             raise NotFound(f"{mount.source} is neither a directory nor a file on this host", hint="Make it first.")
 
-    def _make(self, directory: Path) -> None:
-        """Past no symlink: whatever lies there may have been made by a container."""
+    def _make(self, mount: Mount) -> None:
+        """One name at a time, past no symlink: a container can have made what lies below the first of them."""
         top = ensure_directory(self._paths.storage, mode=0o700)
         top.chmod(0o700)  # set-id programs may lie below, with their real owners: no user of the host may reach them
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir(mode=0o755)
-        if not stat.S_ISDIR(directory.lstat().st_mode):
-            raise InvalidInput(f"{directory} is no directory")
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        opened = os.open(top, flags)
+        try:
+            for name in (mount.source / mount.subpath).relative_to(top).parts:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o755, dir_fd=opened)
+                above, opened = opened, os.open(name, flags, dir_fd=opened)
+                os.close(above)
+        except OSError:
+            where = mount.source / mount.subpath
+            raise InvalidInput(f"{where} is no directory, or lies behind a symlink") from None
+        finally:
+            os.close(opened)
 
     def without(self, app: App, mount: Mount) -> list[Mount]:
         """Without the mounts of this directory on this target."""

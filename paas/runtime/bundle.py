@@ -173,6 +173,8 @@ class Bundle:
 def _source(mount: Mount, kept: Path) -> int:
     """A descriptor of what is to be mounted. Symlinks that containers made below the source lead nowhere else."""
     try:
+        if mount.source.is_relative_to(kept):
+            return open_source(mount.source / mount.subpath, kept=kept)
         top = open_source(mount.source, kept=kept)
         if not mount.subpath:
             return top
@@ -181,8 +183,8 @@ def _source(mount: Mount, kept: Path) -> int:
         finally:
             os.close(top)
     except OSError:
-        where = str(mount).rpartition(f":{mount.target}")[0]
-        raise InvalidInput(f"{where} is to be mounted and is not on this host") from None
+        where = mount.source / mount.subpath
+        raise InvalidInput(f"{where} is to be mounted and is no directory on this host") from None
 
 
 def _read_only(spec: ContainerSpec) -> frozenset[str]:
