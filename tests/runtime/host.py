@@ -19,7 +19,7 @@ from paas.runtime import cgroups
 from paas.runtime.cgroups import Limits
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import Sandbox, SandboxPool
-from paas.runtime.spec import ContainerSpec, new_id
+from paas.runtime.spec import Allowance, ContainerSpec, new_id
 from paas.runtime.steps import Bench, Ended
 from paas.settings import Settings
 from paas.system import mounts
@@ -63,7 +63,7 @@ class Host:
     # -- containers -----------------------------------------------------------------------------------------------
 
     def spec(self, *args: str, env: Mapping[str, str] | None = None, **fields: Any) -> ContainerSpec:
-        fields = {"layers": (1,), "memory": 64 << 20, "pids": 50, **fields}
+        fields = {"layers": (1,), "allowance": Allowance(memory=64 << 20), "pids": 50, **fields}
         id = new_id()
         return ContainerSpec(id=id, args=args, env={"PATH": "/bin", **(env or {})}, **fields)
 

@@ -13,7 +13,7 @@ import pytest
 from paas.errors import InvalidInput, NotFound, SystemFailure
 from paas.runtime.runtime import Runtime, Status
 from paas.runtime.sandbox import SandboxPool
-from paas.runtime.spec import new_id
+from paas.runtime.spec import Allowance, new_id
 
 from .host import Host, eventually, sandbox_of
 
@@ -44,7 +44,7 @@ def test_killed_by_a_signal(host: Host) -> None:
 
 
 def test_memory_limit(host: Host) -> None:
-    id = host.boot("sh", "-c", "x=a; while :; do x=$x$x; done", memory=16 << 20)
+    id = host.boot("sh", "-c", "x=a; while :; do x=$x$x; done", allowance=Allowance(memory=16 << 20))
     assert host.runtime.wait(id, timeout=20) == 128 + signal.SIGKILL
     assert host.runtime.status(id).oom
 
