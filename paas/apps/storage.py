@@ -12,7 +12,7 @@ from paas.errors import Conflict, Denied, InvalidInput, NotFound
 from paas.model import PHASES, Mount, Who
 from paas.names import nearest, shown
 from paas.paths import Paths
-from paas.runtime import flags
+from paas.runtime import mounting
 from paas.state import apps
 from paas.state import storage as entries
 from paas.state.apps import App
@@ -65,7 +65,7 @@ class Storage:
 
     def parse(self, text: str, who: Who) -> Mount:
         """`SOURCE:TARGET[:ro]`; SOURCE is a plain name (a directory paas keeps) or, for admins, a path on the host."""
-        mount = flags.volume(text, self._paths.storage)
+        mount = mounting.volume(text, self._paths.storage)
         self.refuse_foreign(mount, who)
         return mount
 
@@ -127,7 +127,7 @@ class Storage:
 
     def create(self, name: str, path: str | None, whose: int | None, who: Who) -> Entry:
         """A directory with a name: one that paas keeps or, for admins, one of the host at a path. Raises Conflict."""
-        mount = flags.mounted(path or entry_name(name), "/data", self._paths.storage, read_only=False)
+        mount = mounting.mounted(path or entry_name(name), "/data", self._paths.storage, read_only=False)
         if mount.subpath:
             raise InvalidInput(
                 f"{shown(path or '')} lies in other storage", hint="Mount a part of it: --volume-subpath"
@@ -183,7 +183,7 @@ class Storage:
 
     def ensure(self, name: str, whose: int | None, who: Who) -> Path:
         """A directory that paas keeps, there from now on."""
-        mount = flags.mounted(name, "/data", self._paths.storage, read_only=False)
+        mount = mounting.mounted(name, "/data", self._paths.storage, read_only=False)
         self.refuse_foreign(mount, who)
         if mount.subpath or not self._kept(mount.source):
             raise InvalidInput(

@@ -14,13 +14,13 @@ from paas.errors import Denied, InvalidInput, UsageError
 from paas.model import PHASES, Mount
 from paas.names import ProcessType, shown
 from paas.output import pairs, to_json
-from paas.runtime import flags
+from paas.runtime import mounting
 from paas.state import people
 from paas.state.apps import App
 from paas.state.storage import Entry
 
 _WHAT = Argument("source:target-or-name")
-_DIRECTORY = Flag("--container-dir", "where a named entry is mounted", "PATH", parse=flags.target)
+_DIRECTORY = Flag("--container-dir", "where a named entry is mounted", "PATH", parse=mounting.target)
 _OWNER = Flag("--chown", "whose it becomes: heroku, herokuish, paketo, root, false or a user id", "WHO")
 
 
@@ -93,7 +93,7 @@ def unmount(ctx: Context, app: str, container_dir: str | None, **words: str) -> 
     storage, what = ctx.platform.storage, words["source:target_or_name"]
     why = f"Unmount {what}"
     if ":" in what:
-        entry = flags.volume(what, ctx.platform.paths.storage)
+        entry = mounting.volume(what, ctx.platform.paths.storage)
         ctx.platform.changes.mounts(app, lambda found: storage.without(found, entry), why, ctx.request())
     else:
         ctx.platform.changes.mounts(

@@ -10,20 +10,18 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from paas.errors import InvalidInput
 from paas.model import Mount, Restart
 from paas.names import shown
 from paas.runtime import asking
+from paas.runtime.mounting import mounted, target, volume
+from paas.runtime.refusals import REFUSED
 from paas.runtime.spec import MemoryMount, Rlimit
 from paas.system.signals import signal_number
 
-FORBIDDEN_TARGETS = ("/", "/dev", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
-_FORBIDDEN_TREES = ("/proc", "/sys", "/run/paas")
-"""What the kernel shows there, and what hides some of it, is not to be covered."""
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _RLIMITS = (*("core", "cpu", "data", "fsize", "locks", "memlock", "nofile", "nproc", "rss", "sigpending", "stack"),)
 """Not those of priorities and realtime: they are set from outside, and would count against everybody."""
 _MOST_OPEN_FILES = 1 << 20
@@ -110,59 +108,6 @@ def words(option: str) -> list[tuple[str, str]]:
             value = queue.pop(0)
         found.append((name, value))
     return found
-
-
-def volume(text: str, kept: Path) -> Mount:
-    """`SOURCE:TARGET[:ro]`; SOURCE is a plain name below `kept`, or a path on the host.
-
-    Whether it may be mounted is for the caller to say. Raises InvalidInput.
-    """
-    source, colon, rest = text.partition(":")
-    path, _, option = rest.partition(":")
-    options = set(option.split(",")) - {"", "rw", "z", "Z"}
-    if not colon or not source or options - {"ro"}:
-        raise InvalidInput(f"{shown(text)} is not of the form SOURCE:TARGET[:ro]")
-    return mounted(source, path, kept, read_only="ro" in options)
-
-
-def mounted(source: str, path: str, kept: Path, *, read_only: bool) -> Mount:
-    """What is below a directory that paas keeps is told apart from it: its content is the containers' own."""
-    found = place(source, kept)
-    below = found.relative_to(kept).parts if found.is_relative_to(kept) else ()
-    if len(below) > 1:
-        return Mount(kept / below[0], target(path), read_only, subpath="/".join(below[1:]))
-    return Mount(found, target(path), read_only)
-
-
-def place(source: str, kept: Path) -> Path:
-    """The directory that a source stands for. Raises InvalidInput."""
-    path = Path(source)
-    if "\0" in source or any(not character.isprintable() for character in source):
-        raise InvalidInput(f"{shown(source)} cannot be the path of a directory to mount")
-    if not path.is_absolute():
-        if not _PLAIN.fullmatch(source):
-            raise InvalidInput(
-                f"{shown(source)} is neither a plain name nor an absolute path",
-                hint="A plain name has letters, digits, '_', '.' and '-', such as wiki-pages.",
-            )
-        return kept / source
-    if ".." in path.parts:
-        raise InvalidInput(f"{shown(source)} contains '..'")
-    return path
-
-
-def target(text: str) -> str:
-    """A path in a container that something may be mounted on. Raises InvalidInput."""
-    pure = PurePosixPath(text)
-    odd = ".." in pure.parts or any(not character.isprintable() for character in text)
-    if not pure.is_absolute() or odd or str(pure).removeprefix("/") == "" or _forbidden(pure):
-        raise InvalidInput(f"{shown(text)} cannot be mounted over", hint="Give an absolute path such as /data.")
-    return "/" + str(pure).lstrip("/")
-
-
-def _forbidden(path: PurePosixPath) -> bool:
-    whole = PurePosixPath("/" + str(path).lstrip("/"))
-    return str(whole) in FORBIDDEN_TARGETS or any(whole.is_relative_to(tree) for tree in _FORBIDDEN_TREES)
 
 
 # -- values -------------------------------------------------------------------------------------------------------
@@ -384,42 +329,3 @@ _SHORT = {
     "-t": "--tty",
     "--net": "--network",
 }
-_ROOT = "root in a container is to be nobody outside of it"
-_OWN = "the namespaces of a container are its own"
-_OURS = "paas itself sees to that for the containers of apps"
-REFUSED: dict[str, str] = {
-    "--privileged": _ROOT,
-    "--device": f"{_ROOT}, and devices are the host's",
-    "--device-cgroup-rule": f"{_ROOT}, and devices are the host's",
-    "--gpus": "devices of the host are not given to containers",
-    "--runtime": _ROOT,
-    "--userns": _OWN,
-    "--pid": _OWN,
-    "--ipc": _OWN,
-    "--uts": _OWN,
-    "--cgroupns": _OWN,
-    "--cgroup-parent": _OWN,
-    "--sysctl": "settings of the kernel are the host's",
-    "--oom-kill-disable": "a container without memory left would hang for good",
-    "--oom-score-adj": "who is ended first when the host has no memory left is for the host to say",
-    "--volumes-from": "name the directories: storage:mount",
-    "--link": "apps reach each other over a network: network:create, network:set",
-    "--network-alias": "apps reach each other as APP.PROCESS: network:set",
-    "--ip": "addresses are given by paas and change with each deploy",
-    "--publish": "use ports:add",
-    "--publish-all": "use ports:add",
-    "--expose": "use ports:add",
-    "--env-file": "use config:import or config:set",
-    "--log-driver": "use logs:set",
-    "--log-opt": "use logs:set",
-    "--health-cmd": "use app.json's healthchecks, or HEALTHCHECK in the Dockerfile",
-    "--name": _OURS,
-    "--rm": _OURS,
-    "--detach": _OURS,
-    "--interactive": _OURS,
-    "--tty": _OURS,
-    "--cidfile": _OURS,
-    "--pull": _OURS,
-    "--platform": _OURS,
-}
-"""Flag -> why not."""
