@@ -29,6 +29,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+def brief(text: str, limit: int = 80) -> str:
+    """A command or script for one line of a message: its words, cut when long, control characters escaped."""
+    return shown(" ".join(text.split()), limit)[1:-1]
+
+
 class AppName(str):
     """An app's name: 1 to 63 characters of a-z, 0-9, '-' and '.', the first a letter or digit."""
 

@@ -57,6 +57,11 @@ class Processes:
         apps.set_scale(self._db, app.id, counts)
 
 
+def counts(scale: Mapping[ProcessType, int], formation: Mapping[ProcessType, int]) -> dict[ProcessType, int]:
+    """How many instances are to run: what the repository says, if it says anything, else what was asked for."""
+    return dict(formation or scale)
+
+
 def of_release(
     counts: Mapping[ProcessType, int], procfile: Mapping[ProcessType, tuple[str, ...] | None]
 ) -> tuple[Process, ...]:

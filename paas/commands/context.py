@@ -27,6 +27,7 @@ from paas.containers.supervise import Containers
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
 from paas.deploy.cloning import Cloning
+from paas.deploy.cron import Cron
 from paas.deploy.detached import Detached
 from paas.deploy.edge import Edge
 from paas.deploy.editing import Editor
@@ -48,6 +49,8 @@ from paas.registry.archives import ImageFiles
 from paas.registry.registries import Registries
 from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.runtime import Runtime
+from paas.schedulers.checks import Checks
+from paas.schedulers.healthchecks import Healthchecks
 from paas.schedulers.linked import Linked
 from paas.settings import Settings
 from paas.source.accounts import Accounts
@@ -86,6 +89,9 @@ class Platform:
     editor: Editor
     runtime: Runtime
     kept_logs: KeptLogs
+    cron: Cron
+    checks: Checks
+    health: Healthchecks
     containers: Containers
     container_files: Files
     proxy: Proxy

@@ -44,7 +44,7 @@ define(
     Flag("--since", "only lines since then: 10m, or a time", "TIME", parse=moment),
     Flag("--grep", "only lines that have this text in them", "TEXT"),
     Flag("--timestamps", "of a container: the time before each line"),
-    Flag("--ps", "of an app: only this process, web or web.2", "PROCESS", short="-p"),
+    Flag("--ps", "of an app: only this process, web or web.2, or cron", "PROCESS", short="-p"),
     Flag("--quiet", "of an app: the lines alone, without time and process", short="-q"),
     Argument("app-or-container"),
     needs="view",
@@ -125,7 +125,11 @@ def _of_app(ctx: Context, app: App, number: int, wanted: _Wanted, ps: str | None
         rows = releases.instances(ctx.platform.db, app)
         return {runtime.log_path(row.instance.id): row.instance.name for row in rows if is_meant(row.instance.name)}
 
-    names = living()
+    def cron() -> dict[Path, str]:
+        journal = ctx.platform.cron.journal(app)
+        return {path: "cron" for path in (journal.older, journal.path) if path.exists()} if is_meant("cron") else {}
+
+    names = living() | cron()
     past = [instance for instance in kept.of(app.id) if is_meant(instance.name)]
     if not names and not past:
         raise Conflict(f"{app.name} has no {ps or 'process'}", hint="ps:report shows what runs.")

@@ -16,7 +16,9 @@ from paas.model import PHASES, Mount, Release
 from paas.names import shown
 from paas.output import ago, pairs, table, to_json
 from paas.runtime import flags
+from paas.schedulers.checks import title_of
 from paas.state import releases
+from paas.state.declared import words
 
 define(
     "releases",
@@ -102,6 +104,8 @@ def info(ctx: Context, app: str, number: int | None, format: str | None) -> None
             "mounts": [str(mount) for mount in release.mounts],
             "domains": release.settings.domains,
             "properties": _properties(release),
+            "checks": words(release.declared)["checks"],
+            "cron": words(release.declared)["cron"],
         }
         ctx.out.line(to_json(about))
         return
@@ -173,7 +177,7 @@ def _find(ctx: Context, app: str, number: int | None) -> Release:
 
 def _essence(release: Release) -> dict[str, str]:
     """What a release is, one word or line for each thing that may differ."""
-    domains = release.settings.domains
+    domains, declared = release.settings.domains, release.declared
     return {
         "image": release.image_id.removeprefix("sha256:")[:12],
         "commit": release.commit or "(none)",
@@ -181,6 +185,12 @@ def _essence(release: Release) -> dict[str, str]:
         **{f"command {p.type}": " ".join(p.command) for p in release.processes if p.command is not None},
         **{f"port {port.scheme}:{port.host}": str(port.container) for port in release.ports},
         **{" ".join(("mount", mount.target, *mount.processes, *_only(mount))): str(mount) for mount in release.mounts},
+        **{
+            f"check {kind}.{number}": f"{check.kind} {title_of(check)}"
+            for kind, checks in declared.checks.items()
+            for number, check in enumerate(checks, 1)
+        },
+        **{f"cron {task.text}": task.schedule for task in declared.cron},
         "domains": "(below the global domains)" if domains is None else " ".join(domains) or "(none)",
         **_properties(release),
         **{f"config {key}": value for key, value in release.config.items()},

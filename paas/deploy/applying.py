@@ -75,18 +75,19 @@ class Applier:
         image: Image | None = None,
         replace: Callable[[ProcessType], bool] = lambda kind: False,
         save: Callable[[], None] = lambda: None,
+        ready: Callable[[Release], None] = lambda release: None,
     ) -> tuple[Release, dict[str, float]]:
         """Make a release and let it serve; returns it with the seconds spent by stage. No image: that which serves.
 
-        `replace` names the process types whose instances are to be new although nothing changed. On any error nothing
-        is saved and the former release serves on.
+        `replace` names the process types whose instances are to be new although nothing changed; `ready` is called when
+        they are healthy, before the switch. On any error nothing is saved and the former release serves on.
         """
         if image is None:
             image = self._images.image(self.deployed(app).image_id)
         with ExitStack() as undo:
             release = self._maker.make(app, wanted, image, request.who, why)
             undo.callback(self._maker.forget, app, release)
-            rollout = Rollout(app, release, image, save, replace)
+            rollout = Rollout(app, release, image, save, replace, lambda: ready(release))
             times = self._scheduler.rollout(rollout, request.out, request.cancelled)
             undo.pop_all()
         app = app_rows.by_id(self._db, app.id)

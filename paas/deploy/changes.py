@@ -42,7 +42,9 @@ class Changes:
         routing: Routing,
         locks: AppLocks,
         applier: Applier,
+        removed: Callable[[App], None],
     ) -> None:
+        """`removed(app)` is called when an app has just been removed."""
         self._db = db
         self._apps = apps
         self._environment = environment
@@ -56,6 +58,7 @@ class Changes:
         self._routing = routing
         self._locks = locks
         self._applier = applier
+        self._removed = removed
 
     # -- settings that are part of a release ----------------------------------------------------------------------
 
@@ -113,6 +116,11 @@ class Changes:
     def scale(self, name: str, counts: Mapping[ProcessType, int], request: Request, *, restart: bool = True) -> None:
         with self._applier.hold(name, "a change of scale", request) as app:
             release = releases.current(self._db, app)
+            if release is not None and release.declared.formation:
+                raise Conflict(
+                    f"{app.name} contains a file with formations (app.json or paas.yml) and cannot be scaled by hand",
+                    hint="Change the quantity there and push, or take it out there.",
+                )
             known = {process.type for process in release.processes} if release else set(counts)
             for kind in counts:
                 if kind not in known:
@@ -246,6 +254,7 @@ class Changes:
         with self._applier.hold(name, "the removal", request) as app:
             self._scheduler.destroy(app)
             self._apps.delete(app)
+            self._removed(app)
             self._routing.apply()
             self._routing.forget(app)
             people.record(self._db, request.who, app.name, "destroy")

@@ -69,7 +69,9 @@ class Cloning:
             return
         with self._locks.hold(made, f"the first deploy of {made.name}", request):
             there = self._maker.wanted(source)
-            wanted = replace(self._maker.wanted(made), procfile=there.procfile, commit=there.commit)
+            wanted = replace(
+                self._maker.wanted(made), procfile=there.procfile, commit=there.commit, declared=there.declared
+            )
             image = self._images.image(current.image_id)
             self._applier.rollout(made, wanted, f"Clone of {source.name}", request, image=image)
         made = app_rows.by_id(self._db, made.id)

@@ -1,12 +1,14 @@
-"""One-off containers: a command in the environment of an app's current release, gone when it ends."""
+"""One-off containers: a command in the environment of an app's release, gone when it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from paas.errors import Conflict
+from paas.deploy.piped import Piped
+from paas.errors import Cancelled, Conflict
 from paas.image.store import ImageStore
 from paas.model import Image, Release
 from paas.runtime.runtime import Runtime
@@ -14,9 +16,13 @@ from paas.runtime.sandbox import SandboxPool
 from paas.runtime.spec import ContainerSpec, new_id
 from paas.schedulers.boot import AppContainers, command_of, environment_of
 from paas.schedulers.linked import Linked
-from paas.state import releases
+from paas.state import apps, releases
 from paas.state.apps import App
 from paas.state.database import Database
+
+_GLANCE = 0.2
+TIMED_OUT = 124
+"""The exit status of a command that was ended because its time was up, as timeout(1) gives it."""
 
 
 class OneOff:
@@ -48,6 +54,9 @@ class OneOff:
     ) -> str:
         """Make a container and return its id; `undo` removes it with all that belongs to it."""
         spec = self.spec(app, command, extra_env, "run", terminal=terminal)
+        return self._make(app, spec, undo, stdio)
+
+    def _make(self, app: App, spec: ContainerSpec, undo: ExitStack, stdio: tuple[int, int, int] | None) -> str:
         sandbox = self._sandboxes.take()
         undo.callback(self._sandboxes.release, sandbox)
         undo.callback(self.runtime.remove, spec.id)
@@ -60,14 +69,60 @@ class OneOff:
         self, app: App, command: Sequence[str], extra_env: dict[str, str], name: str, *, terminal: bool = False
     ) -> ContainerSpec:
         """A container of the app's current release for a command. Raises Conflict when there is no release."""
+        release, image = self.serving(app)
+        return self._spec(release, image, name, command, extra_env, terminal=terminal)
+
+    def serving(self, app: App) -> tuple[Release, Image]:
+        """What such containers are made from. Raises Conflict before the first deploy."""
         release = releases.current(self._db, app)
         if release is None:
             raise Conflict(f"{app.name} has not been deployed", hint="Push to it first: git push paas master")
-        image = self._images.image(release.image_id)
+        return release, self._images.image(release.image_id)
+
+    def run(
+        self,
+        release: Release,
+        image: Image,
+        name: str,
+        command: Sequence[str],
+        output: Callable[[bytes], None],
+        cancelled: Callable[[], bool],
+        *,
+        limit: float | None = None,
+        begun: Callable[[str], None] = lambda id: None,
+    ) -> int:
+        """Run a command to its end and return its exit status (TIMED_OUT after `limit` seconds). Raises Cancelled.
+
+        `begun(id)` is called before it says anything. Whatever happens, nothing of the container is left.
+        """
+        spec = self._spec(release, image, name, command)
+        deadline = None if limit is None else time.monotonic() + limit
+        with ExitStack() as undo:
+            piped = undo.enter_context(Piped(output))
+            id = self._make(apps.get(self._db, release.app), spec, undo, piped.stdio)
+            begun(id)
+            self.runtime.start(id)
+            while (status := self.runtime.wait(id, timeout=_GLANCE)) is None:
+                if cancelled():
+                    raise Cancelled(f"The {name} task was cancelled")
+                if deadline is not None and time.monotonic() > deadline:
+                    return TIMED_OUT
+            return status
+
+    def _spec(
+        self,
+        release: Release,
+        image: Image,
+        name: str,
+        command: Sequence[str],
+        extra_env: Mapping[str, str] | None = None,
+        *,
+        terminal: bool = False,
+    ) -> ContainerSpec:
         env = environment_of(image, release, name, None)
-        words = _words(image, release, command)
-        spec = self._containers.spec(new_id(), release, image, name, words, env, terminal=terminal)
-        return replace(spec, env={**spec.env, **extra_env})
+        args = _words(image, release, command)
+        spec = self._containers.spec(new_id(), release, image, name, args, env, terminal=terminal)
+        return replace(spec, env={**spec.env, **(extra_env or {})})
 
 
 def _words(image: Image, release: Release, command: Sequence[str]) -> tuple[str, ...]:

@@ -6,21 +6,21 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from functools import partial
 
 from paas.apps.build_settings import BuildSettings
 from paas.apps.lifecycle import Apps
-from paas.apps.processes import parse_procfile
 from paas.apps.properties import Properties, Property, boolean, count, size
+from paas.deploy import repository
 from paas.deploy.applying import Applier
 from paas.deploy.builds import Build, Builds
 from paas.deploy.held import AppLocks, Request
+from paas.deploy.hooks import Hooks
 from paas.deploy.publishing import Publisher
 from paas.deploy.releases import REVISION, ReleaseMaker
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput
 from paas.model import NULL_COMMIT, Push, Release, Source, Who
-from paas.names import ProcessType, shown
 from paas.output import Output
 from paas.source import repos
 from paas.source.remotes import branch
@@ -33,7 +33,6 @@ from paas.state.database import Database
 
 log = logging.getLogger(__name__)
 
-_PROCFILE_LIMIT = 64 << 10
 FETCHED = "git:fetched"
 """The row of an app's properties with the commit that has come and has not been deployed."""
 SOURCE_IMAGE = "git:source-image"
@@ -68,6 +67,7 @@ class Pipeline:
         settings: BuildSettings,
         properties: Properties,
         maker: ReleaseMaker,
+        hooks: Hooks,
         applier: Applier,
         routing: Routing,
         locks: AppLocks,
@@ -80,6 +80,7 @@ class Pipeline:
         self._settings = settings
         self._properties = properties
         self._maker = maker
+        self._hooks = hooks
         self._applier = applier
         self._routing = routing
         self._locks = locks
@@ -151,30 +152,49 @@ class Pipeline:
         with ExitStack() as undo:
             undo.callback(self._routing.update_page, app)
             mark = time.monotonic()
+            options = self._settings.options(app, self._maker.revision(app, source.commit))
             with GitTree(source, self._user) as tree:
                 tree.enter(self._settings.directory(app))
+                value = self._properties.value
+                said = repository.read(
+                    tree, value("app-json", "appjson-path", app), value("ps", "procfile-path", app), out
+                )
+                wanted = self._hooks.wanted(app, source.commit, said, request.who)
+                options = said.options(options)
                 out.heading(f"Building {app.name} from Dockerfile")
                 if tree.entry("nginx.conf.sigil") is not None:
                     out.warn(
                         "nginx.conf.sigil is not used: apps bring no templates here; nginx:set has the usual settings"
                     )
-                revision = self._maker.revision(app, source.commit)
-                image = self._builds.image(build, tree, self._settings.options(app, revision))
-                procfile = _procfile(tree, self._properties.value("ps", "procfile-path", app))
+                image = self._builds.image(build, tree, options)
             times["build"] = time.monotonic() - mark
             if skip:
                 app_rows.set_property(self._db, app.id, FETCHED, source.commit)
                 out.heading(f"Built, not deployed: skip-deploy is set (ps:rebuild {app.name} deploys it)")
                 return
-            self.publisher.publish(app, image, out, request.cancelled)
             build.status("deploying")
+
+            save_settings = self._hooks.saving(app, wanted)
 
             def saved() -> None:
                 app_rows.set_property(self._db, app.id, FETCHED, None)
                 save()
+                save_settings()
 
-            wanted = replace(self._maker.wanted(app), commit=source.commit, procfile=procfile)
-            release, stages = self._applier.rollout(app, wanted, why, request, image=image, save=saved)
+            mark = time.monotonic()
+            image = self._hooks.before(app, wanted, said, image, options.limits, build, why)
+            times["tasks"] = time.monotonic() - mark
+            self.publisher.publish(app, image, out, request.cancelled)
+            out.heading(f"Deploying {app.name}")
+            release, stages = self._applier.rollout(
+                app,
+                wanted,
+                why,
+                request,
+                image=image,
+                save=saved,
+                ready=partial(self._hooks.after, app, said, image, build),
+            )
             times |= stages
             undo.pop_all()
         app = app_rows.by_id(self._db, app.id)
@@ -197,17 +217,3 @@ class Pipeline:
             out.result("Application deployed:" if urls else "Application deployed; it has no domain (domains:add)")
             for url in urls:
                 out.detail(url)
-
-
-def _procfile(tree: GitTree, path: str) -> dict[ProcessType, tuple[str, ...] | None]:
-    entry = tree.entry(path)
-    if entry is None and path != "Procfile":
-        raise InvalidInput(f"The repository has no {shown(path)}", hint="That is what ps:set procfile-path names.")
-    if entry is None:
-        return {}
-    if entry.kind != "file":
-        raise InvalidInput(f"{path} is not a file")
-    try:
-        return dict(parse_procfile(tree.read(entry, limit=_PROCFILE_LIMIT).decode()))
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{path} is not UTF-8 text") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from paas.apps import ports, processes
@@ -13,7 +13,7 @@ from paas.apps.processes import Processes
 from paas.apps.properties import Properties, Property
 from paas.apps.storage import Storage
 from paas.errors import InvalidInput
-from paas.model import NO_REVISION, REVISION_KEY, REVISION_ROW, AppSettings, Image, Release, Who, revision
+from paas.model import NO_REVISION, REVISION_KEY, REVISION_ROW, AppSettings, Declared, Image, Release, Who, revision
 from paas.names import EnvKey, ProcessType
 from paas.settings import Settings
 from paas.state import apps, releases
@@ -47,10 +47,15 @@ class Wanted:
     settings: AppSettings
     procfile: Mapping[ProcessType, tuple[str, ...] | None]
     commit: str
+    declared: Declared = field(default_factory=Declared)
 
     def but(self, **changes: Any) -> Wanted:
         """With other settings."""
         return replace(self, settings=replace(self.settings, **changes))
+
+
+class _Tried(Exception):
+    """Rolls a transaction back."""
 
 
 class ReleaseMaker:
@@ -84,7 +89,9 @@ class ReleaseMaker:
             properties=self._properties.released(app),
         )
         procfile = {p.type: p.command for p in release.processes} if release else {}
-        return Wanted(settings, procfile, release.commit if release else "")
+        if release is None:
+            return Wanted(settings, procfile, "")
+        return Wanted(settings, procfile, release.commit, release.declared)
 
     def save(self, app: App, settings: AppSettings) -> None:
         """Let the app have these settings: all of them, as a release had them. Call it in a transaction.
@@ -98,16 +105,33 @@ class ReleaseMaker:
         apps.set_own_domains(self._db, app.id, settings.domains)
         self._properties.restore(app, settings.properties)
 
+    def check(self, app: App, settings: AppSettings) -> None:
+        """Raises what `save` would, and saves nothing."""
+        try:
+            with self._db.transaction():
+                self.save(app, settings)
+                raise _Tried
+        except _Tried:
+            pass
+
     def make(self, app: App, wanted: Wanted, image: Image, who: Who, why: str) -> Release:
         """The next release of an app; recorded, not serving. The caller removes it when it does not come to serve."""
+        release = self.draft(app, wanted, image, who, why)
+        releases.insert(self._db, app, release)
+        return release
+
+    def draft(self, app: App, wanted: Wanted, image: Image, who: Who, why: str) -> Release:
+        """What the next release would be: for tasks that run before it is made."""
         settings = wanted.settings
         made_with, live = self._properties.in_force(settings.properties)
-        release = Release(
+        return Release(
             app=app.name,
             number=releases.next_number(self._db, app),
             image_id=image.id,
-            config=self._environment.with_globals(settings.config),
-            processes=processes.of_release(settings.scale, wanted.procfile),
+            config=self._environment.with_globals({**wanted.declared.config, **settings.config}),
+            processes=processes.of_release(
+                processes.counts(settings.scale, wanted.declared.formation), wanted.procfile
+            ),
             ports=tuple(ports.effective(settings.ports, image.config, self._settings.http_port)),
             mounts=settings.mounts,
             commit=wanted.commit,
@@ -117,9 +141,8 @@ class ReleaseMaker:
             made_with=made_with,
             properties=live,
             settings=settings,
+            declared=wanted.declared,
         )
-        releases.insert(self._db, app, release)
-        return release
 
     def revision(self, app: App, commit: str) -> dict[str, str]:
         """The variable that names a commit, unless the app is to have none."""

@@ -27,8 +27,9 @@ class Rollbacks:
     def rollback(self, name: str, number: int | None, request: Request) -> tuple[Release, Release]:
         """Let an app be what it was at a release, by default the one before; returns that one and the new one.
 
-        Image, processes, config vars, ports, storage, scale, domains and the properties that releases have are
-        restored; what is set for all apps holds as it is now. The same checks and switch as in a deploy.
+        Image, processes, what its commit declares, config vars, ports, storage, scale, domains and the properties that
+        releases have are restored; what is set for all apps holds as it is now. The same checks and switch as in a
+        deploy.
         """
         with self._applier.hold(name, "a rollback", request) as app:
             current = self._applier.deployed(app)
@@ -40,7 +41,7 @@ class Rollbacks:
                 )
             old = releases.get(self._db, app, number)
             procfile = {process.type: process.command for process in old.processes}
-            wanted = Wanted(old.settings, procfile, old.commit)
+            wanted = Wanted(old.settings, procfile, old.commit, old.declared)
             release, _ = self._applier.rollout(
                 app,
                 wanted,

@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 from types import TracebackType
 
-from paas.apps import access, buildpacks, container_settings, lifecycle, logs
+from paas.apps import access, buildpacks, checking, container_settings, lifecycle, logs
 from paas.apps.access import Access
 from paas.apps.build_settings import BuildSettings, declared
 from paas.apps.certs import Certs
@@ -30,15 +30,17 @@ from paas.containers.parts import Parts
 from paas.containers.ports import HostPorts
 from paas.containers.supervise import Containers
 from paas.containers.volumes import Volumes
-from paas.deploy import edge, pipeline, publishing, retention
+from paas.deploy import cron, edge, pipeline, publishing, repository, retention
 from paas.deploy.applying import Applier
 from paas.deploy.builds import Builds
 from paas.deploy.changes import Changes
 from paas.deploy.cloning import Cloning
+from paas.deploy.declaring import Declaring
 from paas.deploy.detached import Detached
 from paas.deploy.edge import Edge
 from paas.deploy.editing import Editor
 from paas.deploy.held import AppLocks
+from paas.deploy.hooks import Hooks
 from paas.deploy.importing import DokkuImport
 from paas.deploy.importing import Parts as ImportParts
 from paas.deploy.oneoff import OneOff
@@ -49,12 +51,14 @@ from paas.deploy.retention import Retention
 from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.routing import Routing
 from paas.deploy.sources import Sources
+from paas.deploy.tasks import Tasks
 from paas.engine.frontdoor import FrontDoor
 from paas.engine.lock import only_one
 from paas.engine.server import Server
 from paas.engine.sessions import Sessions
 from paas.errors import SystemFailure
 from paas.image.store import ImageStore
+from paas.names import AppName
 from paas.network.addresses import host_address
 from paas.network.listening import who_listens
 from paas.network.network import Network
@@ -68,8 +72,10 @@ from paas.registry.registries import Registries
 from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
+from paas.schedulers.asking import Asker
 from paas.schedulers.boot import AppContainers, Booter
 from paas.schedulers.checks import Checks
+from paas.schedulers.healthchecks import Healthchecks
 from paas.schedulers.local import LocalScheduler
 from paas.schedulers.retire import Retirement
 from paas.schedulers.services import Services
@@ -152,6 +158,9 @@ class Engine:
                 *access.PROPERTIES,
                 *lifecycle.PROPERTIES,
                 *logs.PROPERTIES,
+                *checking.PROPERTIES,
+                *cron.PROPERTIES,
+                *repository.PROPERTIES,
                 *retention.PROPERTIES,
                 *edge.PROPERTIES,
             ],
@@ -164,13 +173,6 @@ class Engine:
             return int(properties.value("logs", "max-size", app))
 
         booter = Booter(db, runtime, sandboxes, app_containers, kept_logs, log_limit)
-        checks = Checks(runtime, settings.check_timeout)
-        services = Services(settings, db, network, runtime)
-        booter.changed = services.linked.publish
-        retirement = Retirement(settings, runtime, booter)
-        undo.callback(retirement.close)
-        scheduler = LocalScheduler(db, runtime, booter, checks, services, retirement)
-
         apps = Apps(db, paths, settings.user)
         environment = Environment(db)
         proxy = Proxy(settings, paths, network.set_proxy)
@@ -179,6 +181,22 @@ class Engine:
         certs = Certs(db, paths)
         certs.recover()
         domains = Domains(db, settings, host_address(), edge_settings)
+
+        def host(name: AppName) -> str:
+            """What an app is called under when it is checked."""
+            app = apps.find(name)
+            return next((h for h in (domains.of(app) if app else ()) if not h.startswith("*")), "localhost")
+
+        asker = Asker(runtime)
+        checks = Checks(runtime, settings.check_timeout, asker, lambda release: host(release.app))
+        services = Services(settings, db, network, runtime)
+        booter.changed = services.linked.publish
+        health = Healthchecks(
+            db, asker, services, lambda app: host(app.name), lambda id, reason: supervisor.fail(id, reason)
+        )
+        retirement = Retirement(settings, db, runtime, booter)
+        undo.callback(retirement.close)
+        scheduler = LocalScheduler(db, runtime, booter, checks, services, retirement, health.follow)
         ports = Ports(db, settings, who_listens)
         processes = Processes(db)
         storage = Storage(db, paths)
@@ -188,8 +206,13 @@ class Engine:
         kept = Retention(db, properties)
         applier = Applier(db, apps, images, maker, scheduler, routing, app_locks, kept)
 
-        supervisor = Supervisor(db, images, runtime, booter, checks, services, retirement, locks, routing.update_page)
+        def changed(app: App) -> None:
+            routing.update_page(app)
+            health.follow(app)
+
+        supervisor = Supervisor(db, images, runtime, booter, checks, services, retirement, locks, changed)
         undo.callback(supervisor.close)
+        undo.callback(health.close)
         containers = Containers(
             Parts(
                 settings,
@@ -215,6 +238,7 @@ class Engine:
         services.linked.publish()
         routing.start()
         supervisor.boot(lost)
+        health.start()
         containers.boot()
 
         caches = CacheMounts(paths.caches)
@@ -227,6 +251,10 @@ class Engine:
         builder = Builder(settings, images, paths, steps, caches, resolv, bases)
         builds = Builds(db, paths, images, builder, properties)
         builds.recover()
+        timer = cron.Cron(db, paths, properties, oneoff)
+        undo.callback(timer.close)
+        tasks = Tasks(images, paths, steps, app_containers, oneoff)
+        hooks = Hooks(maker, Declaring(properties, storage), environment, tasks)
         accounts = Accounts(paths.accounts, settings.user)
         image_files = ImageFiles(images, paths.scratch, settings.image_limit)
         changes = Changes(
@@ -243,6 +271,7 @@ class Engine:
             routing,
             app_locks,
             applier,
+            timer.forget,
         )
         pushes = Pipeline(
             db,
@@ -251,6 +280,7 @@ class Engine:
             build_settings,
             properties,
             maker,
+            hooks,
             applier,
             routing,
             app_locks,
@@ -302,7 +332,10 @@ class Engine:
             detached=detached,
             dokku_import=DokkuImport(importing),
             editor=Editor(paths, runtime, sandboxes),
+            cron=timer,
             runtime=runtime,
+            checks=checks,
+            health=health,
             kept_logs=kept_logs,
             containers=containers,
             container_files=Files(containers.parts, containers.life, paths),
@@ -320,3 +353,4 @@ class Engine:
         undo.callback(server.close)
         door.wait_ready()
         server.start()
+        timer.start()

@@ -72,7 +72,7 @@ class ImageStore:
     def layer_by_id(self, id: str) -> Layer | None:
         return images.layer_by_id(self._db, id)
 
-    def keep(self, draft: LayerDraft, layer_id: str, diff_id: str, lease: Lease) -> Layer:
+    def keep(self, draft: LayerDraft, layer_id: str, diff_id: str | None, lease: Lease) -> Layer:
         """Make a draft a layer, for as long as `lease` is held. It survives a crash of the machine after `settle`."""
         size = self._files.size(draft)
         with self._lock, self._db.transaction(durable=False):

@@ -22,6 +22,8 @@ class Rollout:
     commit: Callable[[], None] = lambda: None
     replace: Callable[[ProcessType], bool] = lambda process: False
     """Process types of which every instance is to be new although nothing changed (restart)."""
+    ready: Callable[[], None] = lambda: None
+    """Called when all new instances are healthy, before any gets traffic; what it raises ends the rollout."""
 
 
 class Scheduler(Protocol):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from paas.errors import SystemFailure
 from paas.model import Instance, InstanceState, Release
+from paas.names import ProcessType
 from paas.output import Output
 from paas.runtime.runtime import Runtime
 from paas.runtime.spec import Allowance
 from paas.schedulers.base import Rollout
 from paas.schedulers.boot import Booter
 from paas.schedulers.checks import Checks
-from paas.schedulers.plan import Plan, Slot, plan, same_run
+from paas.schedulers.plan import Plan, Slot, plan, same_run, waves
+from paas.schedulers.policy import policy_of
 from paas.schedulers.retire import Retirement
 from paas.schedulers.services import Services
 from paas.state import releases
@@ -40,29 +42,40 @@ class LocalScheduler:
         checks: Checks,
         services: Services,
         retirement: Retirement,
+        followed: Callable[[App], None],
     ) -> None:
+        """`followed(app)` is called when other instances of an app run than before."""
         self._db = db
         self._runtime = runtime
         self._booter = booter
         self._checks = checks
         self._services = services
         self._retirement = retirement
+        self._followed = followed
 
     def rollout(self, rollout: Rollout, out: Output, cancelled: Callable[[], bool]) -> dict[str, float]:
         app = rollout.app
         times: dict[str, float] = {}
+        policy = policy_of(rollout.release)
         with ExitStack() as undo:
             work = self._plan(rollout, undo)
             mark = time.monotonic()
-            booted = self._boot(rollout, work, out, undo)
-            times["start"] = time.monotonic() - mark
-            mark = time.monotonic()
-            self._checks.wait_healthy(booted, out, cancelled)
-            times["check"] = time.monotonic() - mark
+            booted: list[Instance] = []
+            times["check"] = 0.0
+            for slots in waves(work.boot, rollout.release, policy.ends_first):
+                self._end_first([slot.process for slot in slots if policy.ends_first(slot.process)], work, out)
+                started = self._boot(rollout, slots, out, undo)
+                booted += started
+                looked = time.monotonic()
+                self._checks.wait_healthy(started, rollout.release, out, cancelled)
+                times["check"] += time.monotonic() - looked
+            times["start"] = time.monotonic() - mark - times["check"]
+            rollout.ready()
             mark = time.monotonic()
             self._commit(rollout, work, booted)
             undo.pop_all()
         self._services.publish(app)
+        self._followed(app)
         times["switch"] = time.monotonic() - mark
         for instance in booted:
             self._runtime.watch(instance.id)
@@ -75,6 +88,7 @@ class LocalScheduler:
                 releases.set_instance_state(self._db, row.instance.id, InstanceState.DRAINING)
             set_stopped(self._db, app.id, True)
         self._services.publish(app)
+        self._followed(app)
         self._retirement.retire(self._draining(app))
 
     def destroy(self, app: App) -> None:
@@ -82,6 +96,7 @@ class LocalScheduler:
             for row in releases.instances(self._db, app):
                 releases.set_instance_state(self._db, row.instance.id, InstanceState.DRAINING)
         self._services.withdraw(app)
+        self._followed(app)
         for row in releases.instances(self._db, app):
             self._runtime.stop(row.instance.id, grace=0)
             self._booter.discard(row.instance)
@@ -122,9 +137,17 @@ class LocalScheduler:
             return False
         return True
 
-    def _boot(self, rollout: Rollout, work: Plan, out: Output, undo: ExitStack) -> list[Instance]:
+    def _end_first(self, processes: Iterable[ProcessType], work: Plan, out: Output) -> None:
+        """Checks are disabled: what is to be replaced ends before its successor begins. Should that one fail, the
+        supervisor starts the old ones again."""
+        for instance in work.retire:
+            if instance.process in processes and self._runtime.pid(instance.id) is not None:
+                out.detail(f"Ending {instance.name} first (checks are disabled)")
+                self._runtime.stop(instance.id, grace=self._booter.stop_timeout(instance))
+
+    def _boot(self, rollout: Rollout, slots: Sequence[Slot], out: Output, undo: ExitStack) -> list[Instance]:
         text = rollout.release.property("scheduler-docker-local:parallel-schedule-count")
-        parallel = max(1, len(work.boot)) if text == "-1" else int(text or "1")
+        parallel = max(1, len(slots)) if text == "-1" else int(text or "1")
 
         def boot(slot: Slot) -> Instance:
             out.heading(f"Starting {slot}")
@@ -133,9 +156,9 @@ class LocalScheduler:
             return instance
 
         if parallel == 1:
-            return [boot(slot) for slot in work.boot]
+            return [boot(slot) for slot in slots]
         with ThreadPoolExecutor(min(parallel, _MOST_AT_ONCE), thread_name_prefix="boot") as workers:
-            return list(workers.map(boot, work.boot))
+            return list(workers.map(boot, slots))
 
     def _commit(self, rollout: Rollout, work: Plan, booted: list[Instance]) -> None:
         """The moment at which the release becomes the one that serves: one transaction."""

@@ -64,3 +64,20 @@ def same_run(old: Release, new: Release, process: ProcessType) -> bool:
         return release.image_id, dict(release.config), command, web_ports, mounts, release.commit, made_with
 
     return essence(old) == essence(new)
+
+
+def waves(slots: Sequence[Slot], release: Release, last: Callable[[ProcessType], bool]) -> list[list[Slot]]:
+    """Slots in the order in which they are booted: each wave is healthy before the next begins.
+
+    All at once, but no more of a process type than its `max_parallel`; types of which the old instances end first come
+    in the `last` wave, when everything else is known to be well.
+    """
+    found: dict[int, list[Slot]] = {}
+    place: dict[ProcessType, int] = {}
+    ending = [slot for slot in slots if last(slot.process)]
+    for slot in slots:
+        if slot not in ending:
+            before = place.get(slot.process, 0)
+            place[slot.process] = before + 1
+            found.setdefault(before // (release.declared.max_parallel.get(slot.process) or len(slots)), []).append(slot)
+    return [found[number] for number in sorted(found)] + ([ending] if ending else [])

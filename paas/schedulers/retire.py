@@ -12,7 +12,10 @@ from paas.model import WEB, Instance
 from paas.runtime.probe import open_connections
 from paas.runtime.runtime import Runtime
 from paas.schedulers.boot import Booter
+from paas.schedulers.policy import policy_of
 from paas.settings import Settings
+from paas.state import apps, releases
+from paas.state.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +27,9 @@ idle upstream connection for 0.1 s."""
 class Retirement:
     """Drains and removes instances, each on a thread of its own."""
 
-    def __init__(self, settings: Settings, runtime: Runtime, booter: Booter) -> None:
+    def __init__(self, settings: Settings, db: Database, runtime: Runtime, booter: Booter) -> None:
         self._settings = settings
+        self._db = db
         self._runtime = runtime
         self._booter = booter
         self._lock = threading.Lock()
@@ -66,7 +70,7 @@ class Retirement:
 
     def _drained(self, instance: Instance) -> bool:
         """Wait until no connection is open any more, or the limit has passed; False when the engine closes."""
-        deadline = time.monotonic() + self._settings.drain_timeout
+        deadline = time.monotonic() + self._limit(instance)
         quiet_since: float | None = None
         while time.monotonic() < deadline:
             now = time.monotonic()
@@ -79,3 +83,10 @@ class Retirement:
             if self._closing.wait(0.05 if quiet_since is not None else 0.25):
                 return False
         return True
+
+    def _limit(self, instance: Instance) -> float:
+        """Seconds it may take, as the app's release that serves now says."""
+        app = apps.find(self._db, instance.app)
+        release = releases.current(self._db, app) if app else None
+        limit = policy_of(release).retire if release else None
+        return self._settings.drain_timeout if limit is None else limit

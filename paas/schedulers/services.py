@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from ipaddress import IPv4Address
 
 from paas.model import WEB, Instance, InstanceState, Release
@@ -28,6 +29,9 @@ class Services:
         self._db = db
         self._network = network
         self.linked = Linked(db, network, runtime, self.address)
+        self._lock = threading.Lock()
+        self._unready: frozenset[str] = frozenset()
+        """Instances that run and get no new connections."""
         self._forwards: dict[int, list[Forward]] = {}
         """By app: a deploy looks at its own app only, however many there are."""
 
@@ -35,6 +39,11 @@ class Services:
         """The stable virtual address of a process type; given on first use."""
         candidates = (service_address(self._settings, number) for number in itertools.count(1))
         return releases.service_address(self._db, app, process, candidates)
+
+    def set_ready(self, id: str, ready: bool) -> None:
+        """Whether an instance gets new connections; `publish` puts it into force."""
+        with self._lock:
+            self._unready = self._unready - {id} if ready else self._unready | {id}
 
     def publish(self, app: App) -> None:
         """Point new connections at the instances that run now: one change of the network, atomic."""
@@ -63,9 +72,10 @@ class Services:
         return found, self._all_forwards()
 
     def _serving(self, app: App) -> tuple[Release | None, list[Instance]]:
-        """An app's current release and its web instances that run."""
+        """An app's current release and its web instances that run and are ready."""
         rows = releases.instances(self._db, app, (InstanceState.RUNNING,))
-        return releases.current(self._db, app), [row.instance for row in rows if row.instance.process == WEB]
+        web = [row.instance for row in rows if row.instance.process == WEB and row.instance.id not in self._unready]
+        return releases.current(self._db, app), web
 
     def _publish_forwards(self) -> None:
         self._network.set_forwards(self._all_forwards())

@@ -74,6 +74,8 @@ class Supervisor:
         self._retirement = retirement
         self._locks = locks
         self._changed = changed
+        self._reasons: dict[str, str] = {}
+        """Why instances are being ended that fail their checks."""
         self._closing = threading.Event()
         self._workers = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="restart")
 
@@ -85,15 +87,17 @@ class Supervisor:
 
     def ended(self, id: str) -> None:
         """A container's process is gone. Only instances that served are restarted: others were ended by us."""
+        known = self._reasons.pop(id, None)
         status = self._runtime.status(id)  # may wait for conmon's note: not in a transaction
         with self._db.transaction():
             row = releases.instance(self._db, id)
             if row is None or row.instance.state is not InstanceState.RUNNING or self._closing.is_set():
                 return
-            reason = reason_of(status)
+            reason = known or reason_of(status)
             restarts = 1 if _uptime(row) >= _STEADY else row.restarts + 1
             app = apps.by_id(self._db, row.app_id)
-            again = self._policy(app, row.instance).wanted(status.exit_code, restarts - 1, stopped=False)
+            policy = self._policy(app, row.instance)
+            again = known is not None or policy.wanted(status.exit_code, restarts - 1, stopped=False)
             state = InstanceState.CRASHED if again else InstanceState.ENDED
             releases.record_end(self._db, id, state, restarts if again else restarts - 1, reason)
         log.warning("%s of %s %s", row.instance.name, app.name, reason)
@@ -105,6 +109,14 @@ class Supervisor:
     def _policy(self, app: App, instance: Instance) -> Restart:
         release = releases.current(self._db, app)
         return ALWAYS if release is None else self._booter.restart_policy(release, instance.process)
+
+    def fail(self, id: str, reason: str) -> None:
+        """End an instance that is not well; it is started again as one that ended by itself."""
+        row = releases.instance(self._db, id)
+        if row is None or row.instance.state is not InstanceState.RUNNING:
+            return
+        self._reasons[id] = reason
+        self._runtime.stop(id, grace=self._booter.stop_timeout(row.instance))
 
     def _restart_later(self, instance: Instance, seconds: float) -> None:
         timer = threading.Timer(seconds, self._submit, args=(instance,))
@@ -147,7 +159,7 @@ class Supervisor:
         image = self._images.image(release.image_id)
         new = self._booter.boot(app, release, image, Slot(old.process, old.index))
         try:
-            self._checks.wait_healthy([new], Discard(), self._closing.is_set)
+            self._checks.wait_healthy([new], release, Discard(), self._closing.is_set)
             with self._db.transaction():
                 releases.record_end(self._db, new.id, InstanceState.RUNNING, row.restarts, row.reason)
                 releases.set_instance_state(self._db, old.id, InstanceState.DRAINING)

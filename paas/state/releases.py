@@ -12,6 +12,7 @@ from typing import Any
 from paas.errors import NotFound
 from paas.model import PHASES, AppSettings, Instance, InstanceState, Mount, PortMap, Process, Release
 from paas.names import AppName, Hostname, ProcessType
+from paas.state import declared
 from paas.state.apps import App
 from paas.state.database import Database, Row, now
 
@@ -170,6 +171,7 @@ def _settings_words(release: Release) -> dict[str, Any]:
         "scale": dict(own.scale),
         "domains": None if own.domains is None else list(own.domains),
         "own": dict(own.properties),
+        "declared": declared.words(release.declared),
     }
 
 
@@ -205,6 +207,7 @@ def _release(db: Database, name: AppName, row: Row) -> Release:
         made_with=settings.get("made_with", {}),
         properties=settings.get("properties", {}),
         settings=own,
+        declared=declared.read(settings.get("declared", {})),
     )
 
 
