@@ -256,10 +256,25 @@ def below(cgroup: str) -> set[str]:
     return found
 
 
+def end(cgroup: str) -> None:
+    """Kill what runs in a cgroup (path below the root) and those in it, in every hierarchy, and remove them."""
+    deadline = time.monotonic() + _PATIENCE
+    while (tops := [top for top in _tops(cgroup) if top.exists()]) and time.monotonic() < deadline:
+        for top in tops:
+            for directory, _, _ in os.walk(top):
+                kill_all(Path(directory))
+        remove(cgroup)
+        time.sleep(0.002)  # a process that was killed may be there for a moment
+
+
+def _tops(cgroup: str) -> list[Path]:
+    """Its directory in each hierarchy, whether it is there or not."""
+    return [ROOT / cgroup] if detect() is Kind.V2 else [tree / cgroup for tree in ROOT.iterdir() if tree.is_dir()]
+
+
 def remove(cgroup: str) -> None:
     """Remove a cgroup (path below the root) and those in it, in every hierarchy; processes must be gone."""
-    tops = [ROOT / cgroup] if detect() is Kind.V2 else [tree / cgroup for tree in ROOT.iterdir() if tree.is_dir()]
-    for top in tops:
+    for top in _tops(cgroup):
         for directory, _, _ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 Path(directory).rmdir()

@@ -60,10 +60,10 @@ class Steps:
         self.places = conmon.Places(paths.run)
 
     def recover(self) -> None:
-        """At start: remove the cgroups of builds that were killed; their containers are gone."""
+        """At start: end what still runs of builds whose engine was killed, and remove their cgroups."""
         for name in cgroups.below(self._cgroup):
             if name.startswith(_PREFIX):
-                cgroups.remove(f"{self._cgroup}/{name}")
+                cgroups.end(f"{self._cgroup}/{name}")
 
     def build(self, limits: Limits) -> BuildGroup:
         return BuildGroup(self, f"{self._cgroup}/{_PREFIX}{secrets.token_hex(6)}", limits)
