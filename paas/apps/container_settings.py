@@ -115,8 +115,15 @@ def declared(settings: Settings) -> list[Property]:
         Property("resource", "limit-memory-swap", "memory and swap", holding.swap, released="live", scoped=True),
         Property("resource", "reserve-cpu", "processors kept", asking.cpus, released="live", scoped=True),
         Property("resource", "reserve-memory", "memory kept", holding.memory, released="live", scoped=True),
-        Property("docker-options", "deploy", "flags of containers", released="made", scoped=True),
-        Property("docker-options", "run", "flags of one-off containers", released="live"),
+        Property(
+            "docker-options",
+            "deploy",
+            "flags of containers",
+            released="made",
+            scoped=True,
+            guarded="docker-options:add",
+        ),
+        Property("docker-options", "run", "flags of one-off containers", released="live", guarded="docker-options:add"),
         Property(
             "network",
             "attach-post-create",

@@ -34,6 +34,8 @@ class Property:
     released: Literal["", "live", "made"] = ""
     """Part of releases, so that a rollback brings it back. `live`: it holds for instances that run already; `made`:
     containers are made with it, so that a change of it replaces them."""
+    guarded: str = ""
+    """The command that alone may set it: it checks more than the text can say. Nothing else writes its row."""
     scoped: bool = False
     """May be set for one process type as well."""
 
@@ -80,6 +82,8 @@ class Properties:
     def check(self, noun: str, key: str, value: str | None) -> Property:
         """A property that may be set to this on an app. Raises InvalidInput."""
         item = self.find(noun, key)
+        if item.guarded:
+            raise InvalidInput(f"{noun} {key} is not set like this", hint=f"See {item.guarded}.")
         if item.global_only:
             raise InvalidInput(f"{key} holds for all apps", hint=f"{noun}:set --global {key} ...")
         return _checked(item, value)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from paas.apps.access import Access, Role
 from paas.errors import Conflict, Denied, InvalidInput, NotFound
 from paas.model import PHASES, Mount, Who
 from paas.names import nearest, shown
@@ -70,11 +71,23 @@ class Storage:
         return mount
 
     def refuse_foreign(self, mount: Mount, who: Who) -> None:
-        """Raises Denied where somebody who is no admin would mount what paas does not keep."""
-        if not who.admin and not self._kept(mount.source):
+        """Raises Denied where somebody who is no admin would mount what paas does not keep, and where somebody who
+        does not deploy all apps would mount what no app of theirs has mounted."""
+        if who.admin:
+            return
+        if not self._kept(mount.source):
             raise Denied(
                 f"Only an admin key may mount {shown(str(mount.source))}, a directory of the host itself",
                 hint=f"Use a plain name, such as data:/data; it is kept in {self._paths.storage}.",
+            )
+        grants = Access(self._db).of(who)
+        if grants.everywhere_at_least(Role.DEPLOY) or not os.path.lexists(mount.source):
+            return
+        theirs = (app for app in apps.listing(self._db) if grants.may(Role.DEPLOY, app))
+        if not any(mount.source == present.source for app in theirs for present in self.of(app)):
+            raise Denied(
+                f"Access denied: {mount.source.name} exists, and no app that {who.name} deploys has it mounted",
+                hint="Choose another name, or ask an admin to mount it.",
             )
 
     def with_added(self, app: App, mount: Mount) -> list[Mount]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from paas.apps.access import Role
 from paas.apps.container_settings import declared
 from paas.commands.catalog import command
 from paas.commands.context import Context
@@ -33,6 +34,8 @@ def _listeners(ctx: Context, app: App) -> Report:
 
 def _check(ctx: Context, key: str, value: str) -> None:
     if f"network:{key}" in ATTACHMENTS:
+        if not ctx.grants.everywhere_at_least(Role.DEPLOY):  # it opens the way to apps of others
+            raise ctx.grants.denied(f"network:set {key}", Role.DEPLOY, None)
         for word in value.replace(",", " ").split():
             _find(ctx, flags.network_name(word))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from paas.apps import storage as kinds
-from paas.apps.access import Role
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORCE, FORMAT, Argument, Flag, app_argument
@@ -72,7 +71,6 @@ def mount(ctx: Context, app: str, **words: object) -> None:
         phases=words["phase"] or PHASES,  # type: ignore[arg-type]
         subpath=_subpath(words["volume_subpath"]) or entry.subpath,
     )
-    _refuse_others(ctx, entry)
     if words["volume_chown"]:
         storage.prepare(entry)
         storage.give(entry.source, kinds.owner(str(words["volume_chown"])))
@@ -257,17 +255,3 @@ def _subpath(value: object) -> str:
     if not text or any(part in ("", ".", "..") for part in text.split("/")) or not text.isprintable():
         raise InvalidInput(f"{shown(str(value))} is not a path in a directory", hint="Example: uploads/2026")
     return text
-
-
-def _refuse_others(ctx: Context, entry: Mount) -> None:
-    """Who does not deploy all apps may mount a new directory, or what an app of theirs has; no others' data."""
-    kept = ctx.platform.paths.storage
-    if ctx.grants.everywhere_at_least(Role.DEPLOY) or not entry.source.is_relative_to(kept):
-        return
-    top = kept / entry.source.relative_to(kept).parts[0]
-    known = [mount.source for app in ctx.platform.apps.list() for mount in ctx.platform.storage.of(app)]
-    if top.exists() and not any(entry.source.is_relative_to(source) for source in known):
-        raise Denied(
-            f"Access denied: {top.name} exists, and no app that {ctx.who.name} deploys has it mounted",
-            hint="Choose another name, or ask an admin to mount it.",
-        )

@@ -11,6 +11,7 @@ from paas.apps.properties import Properties
 from paas.apps.storage import Storage
 from paas.errors import Denied, InvalidInput, PaasError
 from paas.model import AppSettings, Mount, PortMap, Who
+from paas.state.networks import ATTACHMENTS
 
 
 class Declaring:
@@ -56,10 +57,8 @@ class Declaring:
             item = self._properties.check(noun, key, node.scalar())
         except InvalidInput as error:
             raise node.refuse(error) from None
-        if not item.released:
-            raise node.error(
-                "is not part of releases, and cannot be set by a push", f"Set it by command: {noun}:set APP {key} ..."
-            )
+        if not item.released or item.row in ATTACHMENTS:  # a push must not lead to where other apps are
+            raise node.error("cannot be set by a push", f"Set it by command: {noun}:set APP {key} ...")
         return item.row
 
 

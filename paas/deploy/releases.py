@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from paas.apps import ports, processes
+from paas.apps.domains import Domains
 from paas.apps.environment import RESERVED, Environment
 from paas.apps.ports import Ports
 from paas.apps.processes import Processes
@@ -64,6 +65,7 @@ class ReleaseMaker:
         settings: Settings,
         db: Database,
         environment: Environment,
+        domains: Domains,
         port_maps: Ports,
         counts: Processes,
         storage: Storage,
@@ -72,6 +74,7 @@ class ReleaseMaker:
         self._settings = settings
         self._db = db
         self._environment = environment
+        self._domains = domains
         self._ports = port_maps
         self._processes = counts
         self._storage = storage
@@ -102,7 +105,10 @@ class ReleaseMaker:
         self._ports.replace(app, settings.ports)
         self._storage.save(app, settings.mounts)
         self._processes.set_scale(app, settings.scale)
-        apps.set_own_domains(self._db, app.id, settings.domains)
+        if settings.domains is None:
+            self._domains.reset(app)
+        else:
+            self._domains.set(app, settings.domains)
         self._properties.restore(app, settings.properties)
 
     def check(self, app: App, settings: AppSettings) -> None:

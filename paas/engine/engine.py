@@ -200,7 +200,7 @@ class Engine:
         ports = Ports(db, settings, who_listens)
         processes = Processes(db)
         storage = Storage(db, paths)
-        maker = ReleaseMaker(settings, db, environment, ports, processes, storage, properties)
+        maker = ReleaseMaker(settings, db, environment, domains, ports, processes, storage, properties)
         routing = Routing(settings, db, domains, services, proxy, properties, edge_settings, certs)
         app_locks = AppLocks(db, locks)
         kept = Retention(db, properties)

@@ -163,6 +163,24 @@ def test_data_of_other_apps_cannot_be_mounted(root: Machine, deployer: Client) -
     assert deployer.ssh("storage:mount", OURS, "/etc:/data", check=False).status == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["docker-options:add", OURS, "deploy", "-v acl-theirs-data:/data"],
+        ["docker-options:add", OURS, "deploy", "-v /etc:/data"],
+        ["network:set", OURS, "attach-post-create", "acl-network"],
+    ],
+)
+def test_no_way_round_to_what_others_have(root: Machine, deployer: Client, words: list[str]) -> None:
+    root.paas("storage:mount", THEIRS, "acl-theirs-data:/more", check=False)
+    root.paas("network:create", "acl-network", check=False)
+    try:
+        done = deployer.ssh(*words, check=False)
+        assert done.status == 1 and ("Access denied" in done.error or "Only an admin" in done.error), done.error
+    finally:
+        root.paas("network:destroy", "acl-network", "--force", check=False)
+
+
 def test_events_of_an_app_that_is_gone(root: Machine, deployer: Client) -> None:
     root.paas("apps:create", "acl-gone")
     root.paas("apps:destroy", "acl-gone", "--force")

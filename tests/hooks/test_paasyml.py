@@ -91,6 +91,8 @@ def test_it_says_everything(machine: Machine, client: Client, repository: Reposi
         ("services: {db: postgres}\n", "services cannot be declared yet"),
         ("storage: ['/etc:/host']\n", "Only an admin key may mount '/etc'"),
         ("settings: {builder: {memory: 64g}}\n", "cannot be set by a push"),
+        ("settings: {docker-options: {deploy: '[\"-v /:/host\"]'}}\n", "docker-options deploy is not set like this"),
+        ("settings: {network: {attach-post-create: theirs}}\n", "cannot be set by a push"),
         ("settings: {checks: {atempts: 2}}\n", "paas.yml:1: settings/checks/atempts: 'atempts' is not a property"),
         ("healthchecks:\n  web:\n  - {type: startup, path: /, atempts: 2}\n", "'atempts' is not known"),
         ("scale:\n  wroker: 1\n", "paas.yml:2: scale/wroker: wroker is not a process type"),
