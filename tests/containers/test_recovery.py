@@ -51,7 +51,7 @@ def test_containers_outlive_the_engine_and_come_back_after_a_power_cut(fresh: Ma
     wait_until(lambda: answers(fresh), "it serves again, with what it wrote")
     fresh.paas("rm", "-f", "kept", "ending", "held")
     assert fresh.paas("ps", "-aq").text == ""
-    assert not list((fresh.data_dir / "containers").iterdir())
+    wait_until(lambda: not list((fresh.data_dir / "containers").iterdir()), "their files are gone")
 
 
 def test_what_was_made_only_half_is_cleaned_up(fresh: Machine) -> None:
@@ -64,7 +64,10 @@ def test_what_was_made_only_half_is_cleaned_up(fresh: Machine) -> None:
         run.wait(30)
         fresh.engine_start()
         listed = fresh.paas("ps", "-a", "-q", "--no-trunc").text.split()
-        assert {entry.name for entry in (fresh.data_dir / "containers").iterdir()} == set(listed)
+        wait_until(
+            lambda listed=listed: {e.name for e in (fresh.data_dir / "containers").iterdir()} == set(listed),  # type: ignore[misc]
+            "what no row knows is gone",
+        )
         assert all(status(fresh.paas, name).startswith("Up ") for name in _names(fresh))
         if listed:
             fresh.paas("rm", "-f", *listed)
