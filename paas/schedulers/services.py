@@ -14,7 +14,7 @@ from paas.network.rules import Forward
 from paas.runtime.runtime import Runtime
 from paas.schedulers.linked import Linked
 from paas.settings import Settings
-from paas.state import apps, releases
+from paas.state import apps, releases, services
 from paas.state.apps import App
 from paas.state.database import Database
 
@@ -38,7 +38,7 @@ class Services:
     def address(self, app: App, process: ProcessType = WEB) -> IPv4Address:
         """The stable virtual address of a process type; given on first use."""
         candidates = (service_address(self._settings, number) for number in itertools.count(1))
-        return releases.service_address(self._db, app, process, candidates)
+        return services.address(self._db, app, process, candidates)
 
     def set_ready(self, id: str, ready: bool) -> None:
         """Whether an instance gets new connections; `publish` puts it into force."""
@@ -55,7 +55,7 @@ class Services:
 
     def withdraw(self, app: App) -> None:
         """Take an app out of the network altogether."""
-        for (owner, _process), address in releases.service_addresses(self._db).items():
+        for (owner, _process), address in services.addresses(self._db).items():
             if owner == app.id:
                 self._network.remove_service(address)
         self._forwards.pop(app.id, None)

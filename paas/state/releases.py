@@ -1,4 +1,4 @@
-"""Queries about releases, instances and the virtual addresses of process types."""
+"""Queries about releases and instances."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from pathlib import Path
-from typing import Any
 
 from paas.errors import NotFound
-from paas.model import PHASES, AppSettings, Instance, InstanceState, Mount, PortMap, Process, Release
-from paas.names import AppName, Hostname, ProcessType
-from paas.state import declared
+from paas.model import Instance, InstanceState, Release
+from paas.names import AppName, ProcessType
+from paas.state import release_words
 from paas.state.apps import App
 from paas.state.database import Database, Row, now
 
@@ -35,13 +33,13 @@ def insert(db: Database, app: App, release: Release) -> None:
             release.image_id,
             db.vault.seal(json.dumps(dict(release.config))),
             json.dumps([[p.type, p.count, p.command] for p in release.processes]),
-            json.dumps(_port_words(release.ports)),
-            json.dumps(_mount_words(release.mounts)),
+            json.dumps(release_words.port_words(release.ports)),
+            json.dumps(release_words.mount_words(release.mounts)),
             release.commit,
             release.created,
             release.who,
             release.why,
-            json.dumps(_settings_words(release)),
+            json.dumps(release_words.settings_words(release)),
         ),
     )
 
@@ -143,71 +141,14 @@ def delete_unused(db: Database, app: App, number: int) -> None:
     )
 
 
-def _port_words(ports: Iterable[PortMap]) -> list[list[str | int]]:
-    return [[p.scheme, p.host, p.container] for p in ports]
-
-
-def _mount_words(mounts: Iterable[Mount]) -> list[list[Any]]:
-    return [[str(m.source), m.target, m.read_only, m.processes, m.phases, m.entry, m.subpath] for m in mounts]
-
-
-def _mounts(words: Iterable[Sequence[Any]]) -> tuple[Mount, ...]:
-    found = []
-    for source, target, read_only, *more in words:
-        processes, phases, entry, subpath = more or ((), PHASES, "", "")
-        found.append(Mount(Path(source), target, read_only, tuple(processes), tuple(phases), entry, subpath))
-    return tuple(found)
-
-
-def _settings_words(release: Release) -> dict[str, Any]:
-    """What is JSON in `settings`. The app's own config vars are kept as the names of those that are not its own."""
-    own = release.settings
-    return {
-        "made_with": dict(release.made_with),
-        "properties": dict(release.properties),
-        "inherited": sorted(key for key in release.config if key not in own.config),
-        "ports": _port_words(own.ports),
-        "mounts": _mount_words(own.mounts),
-        "scale": dict(own.scale),
-        "domains": None if own.domains is None else list(own.domains),
-        "own": dict(own.properties),
-        "declared": declared.words(release.declared),
-    }
-
-
 def _release(db: Database, name: AppName, row: Row) -> Release:
-    config = json.loads(db.vault.open(row["config"]))
-    settings = json.loads(row["settings"])
-    ports = tuple(PortMap(*entry) for entry in json.loads(row["ports"]))
-    mounts = _mounts(json.loads(row["mounts"]))
-    processes = json.loads(row["processes"])
-    own = AppSettings(
-        config={key: value for key, value in config.items() if key not in settings.get("inherited", ())},
-        ports=tuple(PortMap(*entry) for entry in settings.get("ports", ())),
-        mounts=_mounts(settings["mounts"]) if "mounts" in settings else mounts,
-        scale={ProcessType(k): n for k, n in settings.get("scale", {k: n for k, n, _ in processes}).items()},
-        domains=None if settings.get("domains") is None else tuple(map(Hostname, settings["domains"])),
-        properties=settings.get("own", {}),
-    )
-    return Release(
-        app=name,
-        number=row["number"],
-        image_id=row["image"],
-        config=config,
-        processes=tuple(
-            Process(ProcessType(kind), count, None if command is None else tuple(command))
-            for kind, count, command in processes
-        ),
-        ports=ports,
-        mounts=mounts,
-        commit=row["git_commit"],
-        created=row["created"],
-        who=row["who"],
-        why=row["why"],
-        made_with=settings.get("made_with", {}),
-        properties=settings.get("properties", {}),
-        settings=own,
-        declared=declared.read(settings.get("declared", {})),
+    return release_words.read(name, row, json.loads(db.vault.open(row["config"])))
+
+
+def delete_unfinished(db: Database) -> None:
+    """Forget releases newer than the one that serves: an engine died before they did."""
+    db.execute(
+        "DELETE FROM releases WHERE number > coalesce((SELECT release FROM apps WHERE apps.id = releases.app), 0)"
     )
 
 
@@ -293,38 +234,3 @@ def _instance(row: Row) -> InstanceRow:
         state=InstanceState(row["state"]),
     )
     return InstanceRow(value, row["app"], row["started"], row["restarts"], row["reason"])
-
-
-# -- virtual addresses --------------------------------------------------------------------------------------------
-
-
-def service_addresses(db: Database) -> dict[tuple[int, ProcessType], IPv4Address]:
-    """(app id, process type) -> virtual address."""
-    rows = db.query("SELECT app, process, address FROM services")
-    return {(row["app"], ProcessType(row["process"])): IPv4Address(row["address"]) for row in rows}
-
-
-def service_address(db: Database, app: App, process: ProcessType, candidates: Iterable[IPv4Address]) -> IPv4Address:
-    """The process type's virtual address; the first free one of `candidates` becomes it when it has none."""
-    known = "SELECT address FROM services WHERE app = ? AND process = ?"
-    if (row := db.one(known, (app.id, process))) is not None:  # nearly always; a read disturbs nobody
-        return IPv4Address(row["address"])
-    with db.transaction() as connection:
-        row = connection.execute(known, (app.id, process)).fetchone()
-        if row is not None:
-            return IPv4Address(row["address"])
-        taken = {entry["address"] for entry in connection.execute("SELECT address FROM services")}
-        for address in candidates:
-            if str(address) not in taken:
-                connection.execute(
-                    "INSERT INTO services (address, app, process) VALUES (?, ?, ?)", (str(address), app.id, process)
-                )
-                return address
-    raise NotFound("All virtual addresses are in use", hint="Set service_network to a larger network.")
-
-
-def delete_unfinished(db: Database) -> None:
-    """Forget releases newer than the one that serves: an engine died before they did."""
-    db.execute(
-        "DELETE FROM releases WHERE number > coalesce((SELECT release FROM apps WHERE apps.id = releases.app), 0)"
-    )

@@ -125,7 +125,7 @@ def test_refused(held: Held, words: tuple[str, ...]) -> None:
 
 def test_mounts_of_before(tmp_path: Path) -> None:
     """A release that was written before mounts knew of processes."""
-    from paas.state.releases import _mounts
+    from paas.state.release_words import read_mounts
 
-    assert _mounts([["/srv/x", "/x", True]]) == (Mount(Path("/srv/x"), "/x", True),)
+    assert read_mounts([["/srv/x", "/x", True]]) == (Mount(Path("/srv/x"), "/x", True),)
     Database(tmp_path / "paas.db").close()
