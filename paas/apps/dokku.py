@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from paas.errors import InvalidInput
-from paas.names import EnvKey, env_value, shown
+from paas.names import EnvKey, env_value
 from paas.system.inroot import open_in_root, read_in_root
 
 HOME, LIBRARY = "home/dokku", "var/lib/dokku"
@@ -35,6 +35,8 @@ class DokkuApp:
     scale: dict[str, str] = field(default_factory=dict)
     mounts: tuple[str, ...] = ()
     build_options: tuple[str, ...] = ()
+    deploy_options: tuple[str, ...] = ()
+    run_options: tuple[str, ...] = ()
     properties: dict[tuple[str, str], str] = field(default_factory=dict)
     """(noun, key) -> text."""
     certificate: tuple[bytes, bytes] | None = field(default=None, repr=False)
@@ -90,7 +92,7 @@ class DokkuHost:
             del config[key]  # knobs of Dokku's own, not the app's
         deploy = self._options(name, home, "DEPLOY", "deploy")
         mounts = [match[1] for option in deploy if (match := _MOUNT.match(option))]
-        notes += [f"docker option {shown(option)} is not taken over" for option in deploy if not _MOUNT.match(option)]
+        run = self._options(name, home, "RUN", "run")
         branch = self._property("git", name, "deploy-branch")
         vhosts = f"{home}/VHOST"
         return DokkuApp(
@@ -101,6 +103,8 @@ class DokkuHost:
             scale=self._scale(name, home),
             mounts=tuple(mounts),
             build_options=tuple(self._options(name, home, "BUILD", "build")),
+            deploy_options=tuple(option for option in deploy if not _MOUNT.match(option)),
+            run_options=tuple(option for option in run if not _MOUNT.match(option)),
             properties=dict(self._properties(name)),
             certificate=self._certificate(home),
             branch=branch or "",
@@ -170,7 +174,9 @@ class DokkuHost:
             for key in self._list(f"{LIBRARY}/config/{plugin}/{app}") or []:
                 lines = self._property_lines(plugin, app, key)
                 if len(lines) == 1:
-                    yield (plugin.removesuffix("-vhosts"), key), lines[0]
+                    limit = re.fullmatch(r"_default_\.(limit|reserve)\.([a-z-]+)", key)
+                    name = f"{limit[1]}-{limit[2]}" if plugin == "resource" and limit else key
+                    yield (plugin.removesuffix("-vhosts"), name), lines[0]
 
     def _config(self, app: str, old: str, notes: list[str]) -> dict[str, str]:
         """Lines `export KEY='value'`, quoted for a shell; a value may go over several lines."""

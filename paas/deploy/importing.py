@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from paas.apps.build_settings import BuildSettings
+from paas.apps.container_settings import ContainerOptions
 from paas.apps.dokku import HOME, LIBRARY, DokkuApp, DokkuHost
 from paas.apps.domains import Domains
 from paas.apps.keys import Keys
@@ -26,7 +27,7 @@ from paas.deploy.held import Request
 from paas.deploy.pipeline import Pipeline
 from paas.errors import InvalidInput, PaasError
 from paas.model import Source
-from paas.names import AppName, Hostname, KeyName
+from paas.names import AppName, Hostname, KeyName, shown
 from paas.paths import Paths
 from paas.proxy import certificates
 from paas.source import repos
@@ -50,6 +51,7 @@ class Parts:
     storage: Storage
     keys: Keys
     build_settings: BuildSettings
+    container_options: ContainerOptions
     changes: Changes
     edge: Edge
     pipeline: Pipeline
@@ -132,6 +134,12 @@ class DokkuImport:
         for option in found.build_options:
             with self._noting(request, f"{name}: a build option"):
                 parts.build_settings.add(app, option)
+        for phase, options in (("deploy", found.deploy_options), ("run", found.run_options)):
+            for option in options:
+                with self._noting(request, f"{name}: docker option {shown(option.partition('=')[0])}"):
+                    parts.container_options.check(option, request.who, phase)
+                    added = parts.container_options.added(app, phase, "", option)
+                    changes.properties(name, lambda app, rows=added: rows, f"Add {phase} option", request)  # type: ignore[misc]
         for (noun, key), value in found.properties.items():
             with contextlib.suppress(PaasError):  # most are Dokku's own
                 if noun in ("nginx", "proxy"):

@@ -290,8 +290,20 @@ class Engine:
         keys = Keys(db)
         pages = Pages(db, paths)
         edges = Edge(db, apps, properties, edge_settings, domains, ports, certs, pages, proxy, routing, applier)
+        container_options = ContainerOptions(settings, properties, storage)
         importing = ImportParts(
-            paths, settings.user, apps, domains, ports, storage, keys, build_settings, changes, edges, pushes
+            paths,
+            settings.user,
+            apps,
+            domains,
+            ports,
+            storage,
+            keys,
+            build_settings,
+            container_options,
+            changes,
+            edges,
+            pushes,
         )
         platform = Platform(
             settings=settings,
@@ -343,7 +355,7 @@ class Engine:
             properties=properties,
             build_settings=build_settings,
             linked=services.linked,
-            container_options=ContainerOptions(settings, properties, storage),
+            container_options=container_options,
             builds=builds,
             caches=caches,
             paths=paths,

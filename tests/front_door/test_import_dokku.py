@@ -56,7 +56,8 @@ def host(machine: Machine, client: Client) -> Iterator[Path]:
     write(f"{library}/git/moved/deploy-branch", "master\n")
     write(f"{library}/ports/moved/map", "http:80:5000\nhttp:8081:5000\n")
     write(f"{library}/builder-dockerfile/moved/dockerfile-path", "Dockerfile\n")
-    write(f"{library}/docker-options/moved/_default_.deploy", "-v moved-data:/data\n--privileged\n")
+    write(f"{library}/docker-options/moved/_default_.deploy", "-v moved-data:/data\n--privileged\n--shm-size 96m\n")
+    write(f"{library}/resource/moved/_default_.limit.memory", "300m\n")
     write("home/dokku/aged/ENV", "export OLD='yes'\nexport NO_VHOST='1'\n")
     write("home/dokku/aged/DOKKU_SCALE", "web=1\n")
     write("home/dokku/aged/DOCKER_OPTIONS_DEPLOY", "-v /nonexistent/here:/data\n")
@@ -108,6 +109,8 @@ def test_apps_come_over(machine: Machine, client: Client, host: Path, take: Call
     assert json.loads(client.ssh("ps:scale", "moved", "--format", "json").text) == {"web": 2}
     assert "8081" in client.ssh("ports:list", "moved").text
     assert "/data" in client.ssh("storage:list", "moved").text
+    assert client.ssh("docker-options:list", "moved", "--phase", "deploy").text == "--shm-size 96m\n"
+    assert "300m" in client.ssh("resource:report", "moved").text
     assert client.ssh("config:get", "--global", "FROM_OLD_SERVER").text == "1\n"
     assert "old-friend" in client.ssh("ssh-keys:list").text
     assert client.ssh("certs:report", "moved", "--ssl-hostnames").text == "secure.moved.example.com\n"

@@ -86,9 +86,7 @@ def test_entries(held: Held) -> None:
 
 def test_symlinks_of_containers_lead_nowhere_else(held: Held) -> None:
     held.ssh("storage:mount", APP, "held-trap:/trap", "--process-type", "worker", "--phase", "deploy")
-    held.inside(
-        "worker.1", "sh", "-c", "ln -s /etc /trap/out; ln -s ../../../../etc /trap/up; mkdir /trap/in"
-    )
+    held.inside("worker.1", "sh", "-c", "ln -s /etc /trap/out; ln -s ../../../../etc /trap/up; mkdir /trap/in")
     for name in ("out", "up"):
         held.refused("storage:mount", APP, f"{kept(held)}/held-trap/{name}:/seen", "--phase", "run")
     held.inside("worker.1", "touch", "/trap/in/here")
