@@ -8,11 +8,12 @@ from paas.commands.attaching import stay
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import Argument, Flag
+from paas.commands.many import each
 from paas.containers import lookup, model
 from paas.containers.ends import status_of
 from paas.containers.life import STOP_GRACE
 from paas.containers.names import ContainerName
-from paas.errors import Conflict, InvalidInput, PaasError, UsageError
+from paas.errors import Conflict, InvalidInput, UsageError
 from paas.names import shown
 from paas.state import people
 from paas.state.containers import HOLDING, ContainerRow
@@ -35,21 +36,12 @@ _TIME = Flag("--time", "seconds from its stop signal to SIGKILL (default 10)", "
 
 
 def _each(ctx: Context, names: list[str], verb: str, change: Callable[[ContainerRow], object]) -> int:
-    """Do it to every one, say which were done and why the others were not; 1 when one was not."""
-    status = 0
-    for name in names:
-        try:
-            row = lookup.own(ctx.platform.db, name, verb)
-            change(row)
-        except PaasError as error:
-            ctx.out.warn(error.message)
-            if error.hint:
-                ctx.out.warn(error.hint)
-            status = error.exit_code
-        else:
-            people.record(ctx.platform.db, ctx.who, "", f"container {verb}", row.name)
-            ctx.out.line(name)
-    return status
+    def act(name: str) -> None:
+        row = lookup.own(ctx.platform.db, name, verb)
+        change(row)
+        people.record(ctx.platform.db, ctx.who, "", f"container {verb}", row.name)
+
+    return each(ctx, names, act)
 
 
 @command(

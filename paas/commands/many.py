@@ -1,10 +1,11 @@
-"""The same for many apps, one after the other or side by side."""
+"""The same for many apps, containers or volumes, one after the other or side by side."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 
 from paas.commands.context import Context
@@ -16,6 +17,7 @@ from paas.output import Prefixed
 from paas.state.apps import App
 
 _MOST = 32
+_SIDE_BY_SIDE = 8
 
 
 def _number(text: str) -> int:
@@ -53,8 +55,28 @@ def one_or_all(
         return _worst(job.result() for job in jobs)
 
 
+def each(ctx: Context, names: Sequence[str], act: Callable[[str], object]) -> int:
+    """Do it to what each word names, side by side, and say in their order which were done and why the others were not;
+    returns the exit status. One that fails stops no other."""
+    statuses = []
+    with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="each") as workers:
+        jobs = [workers.submit(copy_context().run, act, name) for name in names]
+        for name, job in zip(names, jobs, strict=True):
+            try:
+                job.result()
+            except PaasError as error:
+                ctx.out.warn(error.message)
+                if error.hint:
+                    ctx.out.warn(error.hint)
+                statuses.append(error.exit_code)
+            else:
+                ctx.out.line(name)
+    return _worst(statuses)
+
+
 def _tried(ctx: Context, app: App, request: Request, change: Change) -> int:
     try:
+        ctx.platform.changes.refuse_if_locked(app)
         change(app, request)
     except PaasError as error:
         ctx.out.warn(f"{app.name}: {error.message}")

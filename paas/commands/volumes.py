@@ -7,8 +7,8 @@ from paas.commands.context import Context
 from paas.commands.declare import Argument, Flag
 from paas.commands.filters import filter_flag, is_yes, passed
 from paas.commands.formats import FORMAT, Format, Row, parse_format, show
+from paas.commands.many import each
 from paas.containers.volumes import Volume, VolumeName
-from paas.errors import PaasError
 from paas.output import decimal_bytes, to_json
 from paas.state import people
 from paas.system.files import tree_size
@@ -82,8 +82,8 @@ def inspect(ctx: Context, volume: list[str], format: Format | None) -> None:
     if format is None or format.template is None:
         ctx.out.line(to_json(found))
         return
-    for each in found:
-        ctx.out.line(format.template.render(each))
+    for description in found:
+        ctx.out.line(format.template.render(description))
 
 
 @command(
@@ -95,19 +95,12 @@ def inspect(ctx: Context, volume: list[str], format: Format | None) -> None:
 )
 def remove(ctx: Context, volume: list[str]) -> int:
     """Remove volumes with all that is in them. Refused while a container (even a stopped one) or an app uses them."""
-    status = 0
-    for name in volume:
-        try:
-            ctx.platform.containers.parts.volumes.remove(name)
-        except PaasError as error:
-            ctx.out.warn(error.message)
-            if error.hint:
-                ctx.out.warn(error.hint)
-            status = error.exit_code
-        else:
-            people.record(ctx.platform.db, ctx.who, "", "volume:rm", name)
-            ctx.out.line(name)
-    return status
+
+    def act(name: str) -> None:
+        ctx.platform.containers.parts.volumes.remove(name)
+        people.record(ctx.platform.db, ctx.who, "", "volume:rm", name)
+
+    return each(ctx, volume, act)
 
 
 @command(
