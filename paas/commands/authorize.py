@@ -82,6 +82,8 @@ def described(command: Command, values: Mapping[str, Any]) -> str:
             words = words[1:]
         if argument.rest or argument.name == "app-key-value":
             words = words[:1]
+        elif "assignments" in argument.name:
+            words = [word for word in words if "=" in word]  # the rest of a value that was not quoted has none
         elif any(part in argument.name for part in _NEVER_LOGGED):
             words = []
         parts += [public(word.partition("=")[0]) for word in words]

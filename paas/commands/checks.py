@@ -13,7 +13,7 @@ from paas.errors import Conflict
 from paas.names import ProcessType
 from paas.schedulers.checks import title_of
 from paas.schedulers.policy import NOUN
-from paas.state import people, releases
+from paas.state import releases
 from paas.state.apps import App
 
 define(
@@ -37,7 +37,6 @@ def _change(ctx: Context, app: str, wanted: str, processes: list[ProcessType]) -
 
     what = " ".join(processes) or "all processes"
     ctx.platform.changes.properties(found.name, rows, f"Checks {wanted} for {what}", ctx.request())
-    people.record(ctx.platform.db, ctx.who, found.name, f"checks {wanted}", what)
     ctx.out.heading(f"Checks are {wanted} for {what}")
 
 

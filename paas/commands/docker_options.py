@@ -13,7 +13,6 @@ from paas.errors import InvalidInput, UsageError
 from paas.names import ProcessType, shown
 from paas.output import to_json
 from paas.runtime import flags as docker
-from paas.state import people
 from paas.state.apps import App
 
 _PHASES = ("build", "deploy", "run")
@@ -176,7 +175,6 @@ def _change(
             why,
             ctx.request(),
         )
-    people.record(ctx.platform.db, ctx.who, app.name, f"docker-options:{verb.lower()}", names)
 
 
 def _wanted(text: str, process: ProcessType | None) -> list[str]:

@@ -11,7 +11,7 @@ from paas.commands.report import Report, show
 from paas.errors import Denied, InvalidInput, UsageError
 from paas.names import ProcessType
 from paas.output import pairs
-from paas.state import people, releases
+from paas.state import releases
 from paas.state.apps import App
 
 _KEYS = {"limit": ("cpu", "memory", "memory-swap"), "reserve": ("cpu", "memory")}
@@ -159,7 +159,6 @@ def _save(ctx: Context, app: App | None, rows: Mapping[str, str | None], what: s
         ctx.platform.changes.properties(app.name, lambda app: rows, f"Resources: {what}", ctx.request())
     else:
         ctx.platform.properties.save_global(rows)
-    people.record(ctx.platform.db, ctx.who, app.name if app else "", "resource", what)
 
 
 def _whose(ctx: Context, words: Mapping[str, object]) -> tuple[App | None, str]:

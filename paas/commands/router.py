@@ -11,7 +11,7 @@ from paas.commands.authorize import app_named, authorize, described
 from paas.commands.catalog import filled
 from paas.commands.context import Context
 from paas.commands.declare import COMMON, Command, Common, parse
-from paas.errors import AppNotFound, Cancelled, Denied, PaasError
+from paas.errors import AppNotFound, Cancelled, Denied, InvalidInput, PaasError, UsageError
 from paas.names import shown
 from paas.output import Hangup
 from paas.state import events
@@ -90,7 +90,8 @@ def _carry_out(ctx: Context, command: Command, values: dict[str, Any]) -> int:
             if isinstance(error, Denied) or unseen:
                 record("denied")
             elif does_something:
-                record("failed", error.message)
+                # What was wrong with the words is the caller's to know: one of them may be a secret, misquoted.
+                record("failed", "refused" if isinstance(error, UsageError | InvalidInput) else error.message)
             raise
         except Hangup:
             if does_something:

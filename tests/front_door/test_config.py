@@ -125,3 +125,9 @@ def test_the_editor(machine: Machine, client: Client, app: str) -> None:
     edit(down, down, cut, b"NEW='3'\r", save, leave)
     assert values(client) == {"KEPT": "2", "NEW": "3"}
     assert not list((machine.run_dir / "editing").glob("*"))
+
+
+def test_what_was_misquoted_is_in_no_log(client: Client, app: str) -> None:
+    assert client.ssh("config:set", app, "MOTTO=be", "s3cret-word", check=False).status == 1
+    said = client.ssh("events", app).text
+    assert "config:set" in said and "s3cret" not in said
