@@ -183,11 +183,11 @@ class Context:
 
     def read_secret(self, prompt: str) -> str:
         """A line typed at the caller's terminal, which does not show it. Only where `tty` says that there is one."""
-        self.out.raw(prompt.encode())
         before = termios.tcgetattr(self.stdin)
         silent = [*before[:3], before[3] & ~termios.ECHO | termios.ECHONL, *before[4:]]
         termios.tcsetattr(self.stdin, termios.TCSAFLUSH, silent)
         try:
+            self.out.raw(prompt.encode())  # not before: who answers at once must not be shown what they type
             return self.read_line()
         finally:
             termios.tcsetattr(self.stdin, termios.TCSANOW, before)

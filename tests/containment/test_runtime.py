@@ -28,11 +28,15 @@ while (time < $end && !-e "/stop") {
         $seen{"exe $exe"}++;
         if (open my $f, "+<", "$p/exe") { $seen{"WRITABLE $exe"}++ }
         for my $fd (glob "$p/fd/*") {
-            my $to = readlink $fd;
-            next if !defined $to || $to =~ m{^(pipe:|/dev/null|socket:|anon_inode:|/dev/pts/)};
-            my ($there, $here) = map { my @s = stat; @s ? "$s[0]:$s[1]" : "" } $fd, $to;
+            next if (readlink($fd) // "") =~ m{^(pipe:|/dev/null|socket:|anon_inode:|/dev/pts/)};
+            open(my $f, "<", $fd) or next;  # what we hold now: the descriptor may be another one already
+            my $held = "/proc/$$/fd/" . fileno $f;
+            my $to = readlink $held;
+            next if $to =~ m{^(pipe:|/dev/null|socket:|anon_inode:|/dev/pts/)};
+            my ($there, $here) = map { my @s = stat; @s ? "$s[0]:$s[1]" : "" } $held, $to;
             next if $there && $there eq $here;  # a file of the container's own
-            $seen{"FD $to"}++ if opendir(my $d, $fd) || open(my $f, "<", $fd);
+            $seen{"FD $to"}++;
+            $seen{"WRITABLE $to"}++ if open(my $w, "+<", $held);
         }
         $seen{"ROOT $exe"}++ if -e "$p/root$ARGV[0]";
     }

@@ -314,8 +314,8 @@ def test_an_engine_that_is_killed_while_it_pulls_leaves_nothing(new_machine: Mac
     before = sorted(entry.name for entry in (machine.data_dir / "layers").iterdir())
     with (machine.disk / "said").open("wb") as said:
         pulling = machine.start([PAAS, "pull", f"{HOST}/big:1"], stdout=said, stderr=said)
-    scratch = machine.data_dir / "scratch"
-    wait_until(lambda: any(path.stat().st_size > 1 << 20 for path in scratch.glob("pull-*/*")), "it downloads")
+    scratch, parts = machine.data_dir / "scratch", machine.data_dir / "downloads"
+    wait_until(lambda: any(path.stat().st_size > 1 << 20 for path in parts.glob("pull-*/*")), "it downloads")
     machine.engine_kill()
     pulling.wait(20)
     machine.engine_start()
@@ -334,8 +334,8 @@ def test_ctrl_c_cancels_a_pull(new_machine: MachineMaker) -> None:
     machine.paas("rmi", f"{HOST}/big:1")
     machine.paas("builder:prune")
     pulling = machine.start([PAAS, "pull", f"{HOST}/big:1"])
-    scratch = machine.data_dir / "scratch"
-    wait_until(lambda: any(path.stat().st_size > 1 << 20 for path in scratch.glob("pull-*/*")), "it downloads")
+    scratch, parts = machine.data_dir / "scratch", machine.data_dir / "downloads"
+    wait_until(lambda: any(path.stat().st_size > 1 << 20 for path in parts.glob("pull-*/*")), "it downloads")
     for pid in Path(f"/proc/{pulling.pid}/task/{pulling.pid}/children").read_text().split() or [str(pulling.pid)]:
         os.kill(int(pid), signal.SIGINT)
     assert pulling.wait(10) == 130
