@@ -6,7 +6,7 @@ from paas.apps.build_settings import cache_scope
 from paas.apps.lifecycle import PROPERTIES
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORCE, FORMAT, GLOBAL, Argument, Flag, app_argument
+from paas.commands.declare import FORCE, FORMAT, GLOBAL, KEY, Argument, Flag, app_argument
 from paas.commands.properties import define
 from paas.commands.report import Report, show
 from paas.errors import Conflict
@@ -148,18 +148,19 @@ def unlock(ctx: Context, app: str) -> None:
     "apps:report",
     GLOBAL,
     FORMAT,
+    KEY,
     app_argument(optional=True),
     needs="view",
     examples=("apps:report wiki", "apps:report --global"),
 )
-def report(ctx: Context, app: str | None, format: str | None, **flags: bool) -> None:
+def report(ctx: Context, app: str | None, format: str | None, KEY: str | None, **flags: bool) -> None:
     """Show what is known of one app, or of all; or what holds for all."""
     if flags["global"]:
         off = ctx.platform.properties.value("apps", "disable-autocreation", None)
-        show(ctx, "app", [("global", {"app-global-disable-autocreation": off})], format)
+        show(ctx, "app", [("global", {"app-global-disable-autocreation": off})], format, KEY)
         return
     apps = [ctx.app(app)] if app else ctx.platform.apps.list()
-    show(ctx, "app", [(found.name, _report(ctx, found)) for found in apps], format)
+    show(ctx, "app", [(found.name, _report(ctx, found)) for found in apps], format, KEY)
 
 
 def _report(ctx: Context, app: App) -> Report:

@@ -6,7 +6,7 @@ from paas.apps import buildpacks
 from paas.apps.properties import count
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORMAT, GLOBAL, Argument, Flag, app_argument
+from paas.commands.declare import FORMAT, GLOBAL, KEY, Argument, Flag, app_argument
 from paas.commands.report import Report, show
 from paas.errors import Denied, UsageError
 from paas.model import Source
@@ -132,21 +132,27 @@ def detect(ctx: Context, app: str, format: str | None) -> None:
 
 
 @command(
-    "buildpacks:report", GLOBAL, FORMAT, app_argument(optional=True), needs="view", examples=("buildpacks:report shop",)
+    "buildpacks:report",
+    GLOBAL,
+    FORMAT,
+    KEY,
+    app_argument(optional=True),
+    needs="view",
+    examples=("buildpacks:report shop",),
 )
-def report(ctx: Context, app: str | None, format: str | None, **flags: bool) -> None:
+def report(ctx: Context, app: str | None, format: str | None, KEY: str | None, **flags: bool) -> None:
     """Show the buildpacks and the stack of an app, or of all."""
     properties = ctx.platform.properties
     if flags["global"]:
         stack: Report = {"buildpacks-global-stack": properties.raw("buildpacks", "stack", None) or ""}
-        show(ctx, "buildpacks", [("global", stack)], format)
+        show(ctx, "buildpacks", [("global", stack)], format, KEY)
         return
     apps = [ctx.app(app)] if app else ctx.platform.apps.list()
     found = []
     for each in apps:
         packs: Report = {"buildpacks-list": ",".join(buildpacks.listed(ctx.platform.db, each))}
         found.append((each.name, packs | properties.report("buildpacks", each)))
-    show(ctx, "buildpacks", found, format)
+    show(ctx, "buildpacks", found, format, KEY)
 
 
 @command(

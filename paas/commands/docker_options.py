@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORMAT, Argument, Flag, app_argument
+from paas.commands.declare import FORMAT, KEY, Argument, Flag, app_argument
 from paas.commands.report import Report, show
 from paas.errors import InvalidInput, UsageError
 from paas.names import ProcessType, shown
@@ -132,14 +132,15 @@ def list_options(ctx: Context, app: str, phase: str | None, process: ProcessType
 @command(
     "docker-options:report",
     FORMAT,
+    KEY,
     app_argument(optional=True),
     examples=("docker-options:report shop",),
     effect="reads",
 )
-def report(ctx: Context, app: str | None, format: str | None) -> None:
+def report(ctx: Context, app: str | None, format: str | None, KEY: str | None) -> None:
     """Show the options of an app, or of all, as they were added."""
     found = [ctx.app(app)] if app else ctx.platform.apps.list()
-    show(ctx, "docker options", [(each.name, _report(ctx, each)) for each in found], format)
+    show(ctx, "docker options", [(each.name, _report(ctx, each)) for each in found], format, KEY)
 
 
 def _report(ctx: Context, app: App) -> Report:

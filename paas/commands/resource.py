@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORMAT, GLOBAL, Flag, app_argument
+from paas.commands.declare import FORMAT, GLOBAL, KEY, Flag, app_argument
 from paas.commands.report import Report, show
 from paas.errors import Denied, InvalidInput, UsageError
 from paas.names import ProcessType
@@ -87,13 +87,13 @@ def reserve_clear(ctx: Context, **words: object) -> None:
     _clear(ctx, "reserve", words)
 
 
-@command("resource:report", FORMAT, app_argument(optional=True), examples=("resource:report wiki",), needs="view")
-def report(ctx: Context, app: str | None, format: str | None) -> None:
+@command("resource:report", FORMAT, KEY, app_argument(optional=True), examples=("resource:report wiki",), needs="view")
+def report(ctx: Context, app: str | None, format: str | None, KEY: str | None) -> None:
     """Show the limits and reservations of an app by process type; _default_ stands for all that have none."""
     apps = [ctx.app(app)] if app else ctx.platform.apps.list()
     found = [(each.name, _report(ctx, each)) for each in apps]
-    if format == "json":
-        show(ctx, "resource", found, format)
+    if format == "json" or KEY is not None:
+        show(ctx, "resource", found, format, KEY)
         return
     for name, values in found:
         ctx.out.result(f"{name} resource information")

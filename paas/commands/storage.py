@@ -7,7 +7,7 @@ from dataclasses import replace
 from paas.apps import storage as kinds
 from paas.commands.catalog import command
 from paas.commands.context import Context
-from paas.commands.declare import FORCE, FORMAT, Argument, Flag, app_argument
+from paas.commands.declare import FORCE, FORMAT, KEY, Argument, Flag, app_argument
 from paas.commands.report import Report, show
 from paas.errors import Denied, InvalidInput, UsageError
 from paas.model import PHASES, Mount
@@ -113,11 +113,11 @@ def list_mounts(ctx: Context, app: str, format: str | None) -> None:
         ctx.out.detail(str(entry) + _where(entry))
 
 
-@command("storage:report", FORMAT, app_argument(optional=True), needs="view", examples=("storage:report wiki",))
-def report(ctx: Context, app: str | None, format: str | None) -> None:
+@command("storage:report", FORMAT, KEY, app_argument(optional=True), needs="view", examples=("storage:report wiki",))
+def report(ctx: Context, app: str | None, format: str | None, KEY: str | None) -> None:
     """Show what is mounted into the instances and the one-off containers of an app, or of all."""
     apps = [ctx.app(app)] if app else ctx.platform.apps.list()
-    show(ctx, "storage", [(each.name, _report(ctx, each)) for each in apps], format)
+    show(ctx, "storage", [(each.name, _report(ctx, each)) for each in apps], format, KEY)
 
 
 def _report(ctx: Context, app: App) -> Report:

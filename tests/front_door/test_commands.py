@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from paas.commands.catalog import filled
 from tests.harness.apps import httpd
 from tests.harness.client import Client, Repository
 from tests.harness.waiting import wait_until
@@ -172,3 +173,18 @@ def test_only_admin_keys_manage_keys(machine: Machine, client: Client) -> None:
     assert "plain" in client.ssh("ssh-keys:list").text
     client.ssh("ssh-keys:remove", "plain")
     assert plain.ssh("apps:list", check=False).status == 255
+
+
+REPORTS = [command.name for command in filled() if command.name.endswith(":report")]
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_one_value_of_a_report(client: Client, repository: Repository, name: str) -> None:
+    """As scripts for Dokku ask for it: `X:report APP --KEY` prints the value alone; a wrong one names the right ones."""
+    every = json.loads(client.ssh(name, APP, "--format", "json").text)
+    key, value = next(iter(every.items()))
+    shown = {True: "true", False: "false", None: ""}.get(value, str(value))
+    assert client.ssh(name, APP, f"--{key}").text == f"{shown}\n"
+    wrong = client.ssh(name, APP, "--no-such-key", check=False)
+    assert wrong.status != 0 and "valid flags: --" in wrong.error
+    assert client.ssh(name, "missing-app", check=False).status == 20
