@@ -10,7 +10,8 @@ from paas.commands import help
 from paas.commands.authorize import app_named, authorize, described
 from paas.commands.catalog import filled
 from paas.commands.context import Context
-from paas.commands.declare import COMMON, Command, Common, parse
+from paas.commands.declare import COMMON, Command, Common
+from paas.commands.parsing import parse
 from paas.errors import AppNotFound, Cancelled, Denied, InvalidInput, PaasError, UsageError
 from paas.names import shown
 from paas.output import Hangup

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from paas.commands.catalog import filled
-from paas.commands.declare import Command, parse
+from paas.commands.declare import Command
 from paas.commands.docs import pages
+from paas.commands.parsing import parse
 from paas.errors import InvalidInput, UsageError
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

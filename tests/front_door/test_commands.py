@@ -180,7 +180,7 @@ REPORTS = [command.name for command in filled() if command.name.endswith(":repor
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_one_value_of_a_report(client: Client, repository: Repository, name: str) -> None:
-    """As scripts for Dokku ask for it: `X:report APP --KEY` prints the value alone; a wrong one names the right ones."""
+    """As scripts for Dokku ask for it: `X:report APP --KEY` prints the value alone, a wrong one names the others."""
     every = json.loads(client.ssh(name, APP, "--format", "json").text)
     key, value = next(iter(every.items()))
     shown = {True: "true", False: "false", None: ""}.get(value, str(value))
