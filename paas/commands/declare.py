@@ -204,8 +204,9 @@ class Catalog:
     def find(self, name: str) -> Command:
         """Raises UsageError with near matches."""
         command = self._commands.get(self.aliases.get(name, name))
-        if command is None and (instead := self.absent.get(name.partition(":")[0])):
-            raise UsageError(f"{shown(name)} is not offered here", hint=instead)
+        for absent, instead in self.absent.items() if command is None else ():
+            if name == absent or name.startswith(f"{absent}:"):
+                raise UsageError(f"{shown(name)} is not offered here", hint=instead)
         if command is None:
             siblings = [known for known in self._commands if known.startswith(name + ":")]
             close = nearest(name, [*self._commands, *self.aliases]) or siblings[:3]

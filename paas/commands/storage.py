@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 from paas.apps import storage as kinds
-from paas.commands.catalog import command
+from paas.commands.attaching import converse, ended
+from paas.commands.catalog import CATALOG, command
 from paas.commands.context import Context
 from paas.commands.declare import FORCE, FORMAT, KEY, Argument, Flag, app_argument
 from paas.commands.report import Report, show
@@ -20,6 +22,15 @@ from paas.state.storage import Entry
 
 _WHAT = Argument("source:target-or-name")
 _DIRECTORY = Flag("--container-dir", "where a named entry is mounted", "PATH", parse=mounting.target)
+_PLACE = "/data"
+"""Where storage:exec has the directory."""
+CATALOG.absent |= {
+    "storage:migrate": "Nothing has to be migrated: mounts without an entry go on as they are.",
+    **dict.fromkeys(
+        ("storage:wait", "storage:annotations", "storage:labels"),
+        "These are for volumes of clusters; a directory of this machine is there at once.",
+    ),
+}
 _OWNER = Flag("--chown", "whose it becomes: heroku, herokuish, paketo, root, false or a user id", "WHO")
 
 
@@ -154,6 +165,32 @@ def create(ctx: Context, name: str, path: str | None, chown: str | None) -> None
     made = ctx.platform.storage.create(name, path, kinds.owner(chown or "false"), ctx.who)
     people.record(ctx.platform.db, ctx.who, "", "storage:create", made.name)
     ctx.out.heading(f"Created {made.name}: {made.path}")
+
+
+@command(
+    "storage:exec",
+    Flag("--app", "whose image it is run in (default: an app that mounts it)", "APP"),
+    Argument("name"),
+    Argument("command", rest=True),
+    effect="acts",
+    examples=("storage:exec pages ls -l", "storage:exec --app wiki pages sh"),
+)
+def execute(ctx: Context, name: str, command: list[str], app: str | None) -> int:
+    """Run a command in an entry's directory: in a container of its own, of an app's image, gone when it ends."""
+    storage = ctx.platform.storage
+    entry = Mount(storage.entry(name).path, _PLACE, entry=name)
+    storage.refuse_foreign(entry, ctx.who)
+    users = storage.users(storage.entry(name))
+    if app is None and not users:
+        raise UsageError(f"No app mounts {name}", hint=f"Say in which app's image: storage:exec --app APP {name} ...")
+    found = ctx.app(app or users[0][0])
+    with ExitStack() as undo:
+        stdio = None if ctx.tty else (ctx.stdin, ctx.stdout, ctx.stderr)
+        id = ctx.platform.oneoff.prepare(found, command, {}, undo, terminal=ctx.tty, stdio=stdio, beside=(entry,))
+        if ctx.tty:
+            return converse(ctx, id)
+        ctx.platform.oneoff.runtime.start(id)
+        return ended(ctx, id)
 
 
 @command(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from paas.deploy.piped import Piped
 from paas.errors import Cancelled, Conflict
 from paas.image.store import ImageStore
-from paas.model import Image, Release
+from paas.model import Image, Mount, Release
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
 from paas.runtime.spec import ContainerSpec, new_id
@@ -51,9 +51,16 @@ class OneOff:
         *,
         terminal: bool,
         stdio: tuple[int, int, int] | None,
+        beside: tuple[Mount, ...] = (),
     ) -> str:
-        """Make a container and return its id; `undo` removes it with all that belongs to it."""
+        """Make a container and return its id; `undo` removes it with all that belongs to it.
+
+        `beside` are mounts that it has as well; it begins in the first of them.
+        """
         spec = self.spec(app, command, extra_env, "run", terminal=terminal)
+        if beside:
+            own = tuple(mount for mount in spec.mounts if mount.target not in {each.target for each in beside})
+            spec = replace(spec, mounts=(*own, *beside), cwd=beside[0].target)
         return self._make(app, spec, undo, stdio)
 
     def _make(self, app: App, spec: ContainerSpec, undo: ExitStack, stdio: tuple[int, int, int] | None) -> str:

@@ -67,6 +67,10 @@ def test_entries(held: Held) -> None:
     info = held.json("storage:info", "held-pages")
     assert info["mounts"] == [{"app": APP, "container_path": "/pages"}] and info["chown"] == "1000"
     assert "held-pages" in held.ssh("storage:list-entries")
+    assert held.ssh("storage:exec", "held-pages", "sh", "-c", "echo here >it; pwd; cat it") == "/data\nhere\n"
+    assert (kept(held) / "held-pages" / "it").read_text() == "here\n"
+    held.refused("storage:exec", "held-none", "ls")
+    assert "at once" in held.refused("storage:annotations:set", "held-pages", "a", "b", status=2)
     assert APP in held.refused("storage:destroy", "held-pages")
     held.refused("storage:mount", APP, "held-none", "--container-dir", "/x")
     held.ssh("storage:unmount", APP, "held-pages")
