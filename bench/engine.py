@@ -4,11 +4,12 @@ podman gets its fastest arrangement: crun with cgroupfs, no event log, CNI with 
 in memory; rows in which the disk counts show it with a store on disk as well. Ours is on disk, in an engine in a
 machine made of namespaces. Each side has the same image, and a docker-registry of its own on loopback. Times are those
 of the whole command, with the nsenter that both need. Without podman ours is shown alone.
-Usage, as root: .venv/bin/python bench/engine.py [REPEATS | quick]
+Usage, as root: .venv/bin/python bench/engine.py [REPEATS | quick] [--only run,crowd,commit,push,pull]
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import random
@@ -18,7 +19,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from tests.machine import Machine
 REGISTRY = 5055
 TINY, LARGE = "localhost/tiny:1", "localhost/large:1"
 REMOTE = f"127.0.0.1:{REGISTRY}/large:1"
+PARTS = ("run", "crowd", "commit", "push", "pull")
 
 
 class Side:
@@ -88,7 +90,15 @@ class Peer(Side):
         self("rmi", "--force", *names)
 
 
-def main(repeats: int, *, files: int = 10_000, megabytes: int = 150, change: int = 200, crowd: int = 50) -> None:
+def main(
+    repeats: int,
+    only: Set[str] = frozenset(PARTS),
+    *,
+    files: int = 10_000,
+    megabytes: int = 150,
+    change: int = 200,
+    crowd: int = 50,
+) -> None:
     work = Path(tempfile.mkdtemp(prefix="paas-bench-", dir="/var/tmp"))
     try:
         with ExitStack() as undo:
@@ -105,11 +115,15 @@ def main(repeats: int, *, files: int = 10_000, megabytes: int = 150, change: int
             print(
                 f"{'ms, median of ' + str(repeats):34s}" + "".join(f"{side.name:>16s}" for side in sides) + "   ratio"
             )
-            short(sides[:2], repeats)
-            several(sides[:2], crowd, repeats)
             few = max(1, min(5, repeats // 3))
-            files_of(sides, change, few)
-            remote(sides, work, _root(files, megabytes << 20), few)
+            if "run" in only:
+                short(sides[:2], repeats)
+            if "crowd" in only:
+                several(sides[:2], crowd, repeats)
+            if "commit" in only:
+                files_of(sides, change, few)
+            if only & {"push", "pull"}:
+                remote(sides, work, _root(files, megabytes << 20), few, only)
     finally:
         shutil.rmtree(work)
 
@@ -162,7 +176,7 @@ def files_of(sides: Sequence[Side], megabytes: int, repeats: int) -> None:
         _empty(side)
 
 
-def remote(sides: Sequence[Side], work: Path, root: bytes, repeats: int) -> None:
+def remote(sides: Sequence[Side], work: Path, root: bytes, repeats: int, only: Set[str]) -> None:
     """To and from a registry. It is emptied before a push, and the store before a pull."""
     for side in sides:
         directory = work / side.name.replace(" ", "-")
@@ -183,8 +197,9 @@ def remote(sides: Sequence[Side], work: Path, root: bytes, repeats: int) -> None
             side.forget(REMOTE, LARGE)
             pulled.append(_timed(partial(side, "pull", *flags, REMOTE)))
             side("tag", REMOTE, LARGE)
-    show(f"push of {what}", [statistics.median(times) for times in pushes])
-    show(f"pull of {what}", [statistics.median(times) for times in pulls])
+    for part, found in (("push", pushes), ("pull", pulls)):
+        if part in only:
+            show(f"{part} of {what}", [statistics.median(times) for times in found])
 
 
 def row(name: str, jobs: Sequence[Callable[[], object]], repeats: int) -> None:
@@ -238,7 +253,14 @@ def _root(files: int = 0, size: int = 0) -> bytes:
 
 if __name__ == "__main__":
     os.umask(0o022)
-    if sys.argv[1:] == ["quick"]:
-        main(3, files=100, megabytes=2, change=4, crowd=5)
+    asked = argparse.ArgumentParser()
+    asked.add_argument("repeats", nargs="?", default="15")
+    asked.add_argument("--only", default=",".join(PARTS), help="some of " + ", ".join(PARTS))
+    arguments = asked.parse_args()
+    wanted = frozenset(arguments.only.split(","))
+    if not wanted <= frozenset(PARTS):
+        asked.error(f"--only takes some of {', '.join(PARTS)}")
+    if arguments.repeats == "quick":
+        main(3, wanted, files=100, megabytes=2, change=4, crowd=5)
     else:
-        main(int(sys.argv[1]) if sys.argv[1:] else 15)
+        main(int(arguments.repeats), wanted)
