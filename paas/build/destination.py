@@ -25,7 +25,8 @@ from paas.build.copying import (
     touch_directory,
 )
 from paas.build.selection import Exclusion
-from paas.image.unpack import compression, decompressed, looks_like_tar, peek, unpack
+from paas.image.decompress import compression, decompressed, looks_like_tar, peek
+from paas.image.unpack import unpack
 from paas.source.entry import Entry
 from paas.system.inroot import open_in_root
 

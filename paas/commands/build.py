@@ -19,7 +19,8 @@ from paas.commands.context import Context
 from paas.commands.declare import Argument, Flag
 from paas.errors import InvalidInput, UsageError
 from paas.image import reference
-from paas.image.unpack import Limits, compression, decompressed, looks_like_tar, peek, unpack
+from paas.image.decompress import compression, decompressed, looks_like_tar, peek
+from paas.image.unpack import Limits, unpack
 from paas.names import shown
 from paas.output import Discard
 from paas.source.directory import DirectoryTree

@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import IO, cast
 
 from paas.errors import Cancelled, InvalidInput
+from paas.image.decompress import compression, decompressed, peek
 from paas.image.lease import Lease
 from paas.image.store import ImageStore
-from paas.image.unpack import Limits, compression, decompressed, peek, unpack
+from paas.image.unpack import Limits, unpack
 from paas.model import Layer
 
 _LIMITS = Limits()
@@ -49,14 +50,16 @@ def apply_layer(
     kind = compression(head)
     if kind not in _COMPRESSIONS:
         raise InvalidInput(f"The layer is compressed with {kind}", hint="Layers are plain, gzip or zstd.")
-    with _Ahead(decompressed(whole, kind)) as ahead, store.draft() as draft:
-        plain = _Hashed(cast(IO[bytes], ahead), cancelled)
+    plain = _Hashed(decompressed(whole, kind), cancelled)
+    with _Ahead(cast(IO[bytes], plain)) as ahead, store.draft() as draft:
         root = os.open(draft.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            unpack(cast(IO[bytes], plain), root, whiteouts=True, limits=limits)
+            unpack(cast(IO[bytes], ahead), root, whiteouts=True, limits=limits)
         finally:
             os.close(root)
-        found = "sha256:" + plain.hash.hexdigest()
+        if ahead.read(1):
+            raise InvalidInput("The layer does not end where its tar does")
+        found = "sha256:" + plain.hash.hexdigest()  # of all of it, now that its end was seen
         if diff_id is not None and found != diff_id:
             raise InvalidInput(f"The layer's content is not what the image's config says: {found} for {diff_id}")
         return store.keep(draft, layer_id(found), found, lease)
@@ -69,7 +72,7 @@ class _Ahead:
         self._stream = stream
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="decompress")
         self._pieces = deque(self._reader.submit(stream.read, _PIECE) for _ in range(_AHEAD))
-        self._data = memoryview(b"")
+        self._data = b""
 
     def __enter__(self) -> _Ahead:
         return self
@@ -87,10 +90,12 @@ class _Ahead:
                 self._pieces.append(self._reader.submit(self._stream.read, _PIECE))
             else:
                 self._pieces.clear()
-            self._data = memoryview(data)
-        found = self._data if size < 0 else self._data[:size]
-        self._data = self._data[len(found) :]
-        return bytes(found)
+            self._data = data
+        if size < 0 or size >= len(self._data):
+            found, self._data = self._data, b""
+        else:
+            found, self._data = self._data[:size], self._data[size:]
+        return found
 
 
 class _Hashed:

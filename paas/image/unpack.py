@@ -6,45 +6,28 @@ a symlink. Whiteouts are those of the OCI image specification (layer.md).
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import errno
-import gzip
-import io
-import lzma
 import math
 import os
 import shutil
 import stat
 import tarfile
-import zlib
 from dataclasses import dataclass
-from typing import IO, cast
-
-import zstandard
+from types import TracebackType
+from typing import IO
 
 from paas.errors import InvalidInput, SystemFailure
+from paas.image.decompress import DAMAGE
+from paas.image.tarreader import TarReader
+from paas.image.whiteouts import WHITEOUT, make_opaque, white_out
 from paas.names import shown
 from paas.system.inroot import make_directories, open_in_root
 
-_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _XATTR = "SCHILY.xattr."
-_CHUNK = 1 << 20
 _DEEPEST = 200
-_OVERHEAD = 4 << 20
-"""Bytes that the headers of one entry may take (long names, extended attributes), and padding at the end."""
-_ZSTD_WINDOW = 128 << 20
-"""Bytes of history that an archive may ask for: what `zstd --long` uses at most."""
-_DAMAGE = (
-    tarfile.TarError,
-    EOFError,
-    lzma.LZMAError,
-    zlib.error,
-    gzip.BadGzipFile,
-    zstandard.ZstdError,
-    ValueError,
-    OverflowError,
-)
+_MOST_OPEN = 64
+"""Directories that are kept open for the entries to come."""
 _ITS_FAULT = frozenset(
     {
         errno.ENOENT,
@@ -58,7 +41,6 @@ _ITS_FAULT = frozenset(
 )
 """What the file system says to an entry that makes no sense; everything else is the machine's fault."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_COMPRESSED = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +49,6 @@ class Limits:
 
     size: int = 32 << 30
     entries: int = 4_000_000
-
-
-def compression(head: bytes) -> str | None:
-    """The name of the compression that data beginning like this (6 bytes) has, by its magic number."""
-    return next((name for magic, name in _COMPRESSED if head.startswith(magic)), None)
-
-
-def decompressed(stream: IO[bytes], kind: str | None) -> IO[bytes]:
-    """A stream of the plain content."""
-    match kind:
-        case None:
-            return stream
-        case "gzip":
-            return cast(IO[bytes], gzip.GzipFile(fileobj=stream, mode="rb"))
-        case "bzip2":
-            return bz2.BZ2File(stream)
-        case "xz":
-            return lzma.LZMAFile(stream)
-        case "zstd":
-            decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-            return cast(IO[bytes], decompressor.stream_reader(stream, read_across_frames=True, closefd=False))
-    raise InvalidInput(f"{kind} archives cannot be read here", hint="Use gzip, bzip2, xz or zstd.")
-
-
-def looks_like_tar(head: bytes) -> bool:
-    """Whether plain data whose first 512 bytes these are is a tar archive with entries."""
-    try:
-        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
-    except tarfile.TarError:
-        return False
-    return True
 
 
 def unpack(
@@ -117,14 +68,13 @@ def unpack(
     Owners, modes, times (unless `time`, in ns, is given), hard links, file capabilities and user xattrs are kept;
     devices and sockets are left out. Raises InvalidInput for entries that lead outside and beyond the limits.
     """
-    metered = _Metered(stream)
-    source = cast(IO[bytes], metered)
-    unpacker = _Unpacker(metered, root, destination.rstrip("/"), whiteouts, time, limits, owner_base)
+    reader = TarReader(stream)
+    unpacker = _Unpacker(reader, root, destination.rstrip("/"), whiteouts, time, limits, owner_base)
     try:
-        with tarfile.open(fileobj=source, mode="r|", errorlevel=1, errors="surrogateescape") as archive:
-            unpacker.run(archive)
-        metered.drain()
-    except _DAMAGE as error:
+        with unpacker:
+            unpacker.run()
+        reader.drain()
+    except DAMAGE as error:
         raise InvalidInput(f"The archive is damaged: {error}") from None
     except OSError as error:
         if error.errno is None:  # what bz2 raises for bad data
@@ -136,31 +86,10 @@ def unpack(
         raise SystemFailure(f"{shown(unpacker.entry)} cannot be unpacked: {error.strerror}") from error
 
 
-class _Metered:
-    """A stream that refuses to give more than the present entry may take: tarfile reads headers of any size."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.left = _OVERHEAD
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self.left -= len(data)
-        if self.left < 0:
-            raise InvalidInput("The archive has an entry with headers that are too large")
-        return data
-
-    def drain(self) -> None:
-        """Read on to the end, where the compression has its checksum; give up on an end that never comes."""
-        for _ in range(_OVERHEAD // _CHUNK):
-            if not self._stream.read(_CHUNK):
-                return
-
-
 class _Unpacker:
     def __init__(
         self,
-        stream: _Metered,
+        reader: TarReader,
         root: int,
         destination: str,
         whiteouts: bool,
@@ -168,7 +97,7 @@ class _Unpacker:
         limits: Limits,
         owner_base: int,
     ) -> None:
-        self._stream = stream
+        self._reader = reader
         self.entry = ""
         self._root = root
         self._destination = destination
@@ -179,27 +108,34 @@ class _Unpacker:
         self._most = 0xFFFF_FFFE if owner_base == 0 else 0xFFFF
         self._written = 0
         self._directories: list[tuple[str, int]] = []
+        self._open: dict[str, int] = {}
+        """By path, descriptors of directories."""
+        self._stale = False
+        """Something was removed, which may have been a part of their paths."""
 
-    def run(self, archive: tarfile.TarFile) -> None:
+    def __enter__(self) -> _Unpacker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close_all()
+
+    def run(self) -> None:
         count = 0
-        while (member := archive.next()) is not None:
-            archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+        for member in self._reader.entries():
             count += 1
             if count > self._limits.entries:
                 raise InvalidInput(f"The archive has more than {self._limits.entries} entries")
             if not 0 <= member.size <= self._limits.size:  # before anybody seeks over it
                 raise self._too_large()
             self.entry = member.name
-            self._stream.left = member.size + _OVERHEAD
+            self._reader.allow(member)
             path = self._path(member.name)
             if path == "":
                 continue
             parent, _, name = path.rpartition("/")
-            directory = make_directories(self._root, f"{self._destination}/{parent}", owner=self._owner_base)
-            try:
-                self._place(archive, member, directory, name, path)
-            finally:
-                os.close(directory)
+            self._place(member, self._parent(parent), name, path)
         for path, time in reversed(self._directories):  # last, as their content changes their times
             with contextlib.suppress(OSError):
                 opened = open_in_root(self._root, f"{self._destination}/{path}", _DIRECTORY | os.O_NOFOLLOW)
@@ -207,6 +143,21 @@ class _Unpacker:
                     os.utime(opened, ns=(time, time))
                 finally:
                     os.close(opened)
+
+    def _parent(self, path: str) -> int:
+        """A descriptor that is closed by us: entries of one directory mostly come together."""
+        if self._stale or len(self._open) > _MOST_OPEN:
+            self._close_all()
+            self._stale = False
+        opened = self._open.get(path)
+        if opened is None:
+            opened = make_directories(self._root, f"{self._destination}/{path}", owner=self._owner_base)
+            self._open[path] = opened
+        return opened
+
+    def _close_all(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
 
     def _path(self, name: str) -> str:
         parts = [part for part in name.split("/") if part not in ("", ".")]
@@ -219,16 +170,18 @@ class _Unpacker:
     def _too_large(self) -> InvalidInput:
         return InvalidInput(f"The archive's content is larger than {self._limits.size} bytes")
 
-    def _place(self, archive: tarfile.TarFile, member: tarfile.TarInfo, directory: int, name: str, path: str) -> None:
-        if self._whiteouts and name.startswith(_WHITEOUT):
-            self._white_out(directory, name)
-            return
-        if member.isdir():
+    def _place(self, member: tarfile.TarInfo, directory: int, name: str, path: str) -> None:
+        if self._whiteouts and name.startswith(WHITEOUT):
+            white_out(directory, name)
+        elif member.isreg():
+            self._write(member, directory, name)
+        elif member.isdir():
             self._make_directory(member, directory, name, path)
-            return
-        if member.ischr() or member.isblk():
-            return
-        _remove(directory, name)
+        elif not (member.ischr() or member.isblk()):
+            self._remove(directory, name)
+            self._make_other(member, directory, name)
+
+    def _make_other(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
         if member.islnk():
             self._link(member, directory, name)
             return
@@ -238,11 +191,19 @@ class _Unpacker:
             os.symlink(member.linkname, name, dir_fd=directory)
         elif member.isfifo():
             os.mkfifo(name, 0o600, dir_fd=directory)
-        elif member.isreg():
-            self._write(archive, member, directory, name)
         else:
             raise InvalidInput(f"The archive has an entry {shown(member.name)} of an unknown type")
         self._dress(member, directory, name)
+
+    def _remove(self, directory: int, name: str) -> None:
+        """Make room: the last entry of a name wins."""
+        try:
+            os.unlink(name, dir_fd=directory)
+        except FileNotFoundError:
+            return
+        except IsADirectoryError:
+            shutil.rmtree(name, dir_fd=directory)
+        self._stale = True
 
     def _make_directory(self, member: tarfile.TarInfo, directory: int, name: str, path: str) -> None:
         try:
@@ -250,10 +211,10 @@ class _Unpacker:
         except FileExistsError:
             there = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
             if not stat.S_ISDIR(there):
-                _remove(directory, name)
+                self._remove(directory, name)
                 os.mkdir(name, 0o700, dir_fd=directory)
                 if self._whiteouts and stat.S_ISCHR(there):  # the layer hides a directory and has one of its own
-                    _make_opaque(directory, name)
+                    make_opaque(directory, name)
         self._dress(member, directory, name)
         self._directories.append((path, self._time_of(member)))
 
@@ -268,43 +229,61 @@ class _Unpacker:
         finally:
             os.close(target)
 
-    def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, directory: int, name: str) -> None:
+    def _write(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
         self._written += member.size
         if self._written > self._limits.size:
             raise self._too_large()
-        source = archive.extractfile(member)
-        assert source is not None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(name, flags, 0o600, dir_fd=directory), "wb", buffering=0) as file:
-            shutil.copyfileobj(source, file, _CHUNK)
-            if os.fstat(file.fileno()).st_size != member.size:
+        try:
+            opened = os.open(name, flags, 0o600, dir_fd=directory)
+        except FileExistsError:
+            self._remove(directory, name)
+            opened = os.open(name, flags, 0o600, dir_fd=directory)
+        try:
+            self._reader.write(member, opened)
+            there = os.fstat(opened)
+            if there.st_size != member.size:
                 raise InvalidInput("The archive ends in the middle of a file")
+            owner = self._owner(member)
+            if owner != (there.st_uid, there.st_gid):
+                os.fchown(opened, *owner)
+            os.fchmod(opened, member.mode & 0o7777)  # after the owner, whose change would take set-id bits away
+            self._set_xattrs(member, opened)
+            time = self._time_of(member)
+            os.utime(opened, ns=(time, time))
+        finally:
+            os.close(opened)
 
     def _dress(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
-        if not (0 <= member.uid <= self._most and 0 <= member.gid <= self._most):
-            raise InvalidInput(f"The archive's entry {shown(member.name)} has an impossible owner")
-        owner = self._owner_base
-        os.chown(name, owner + member.uid, owner + member.gid, dir_fd=directory, follow_symlinks=False)
+        os.chown(name, *self._owner(member), dir_fd=directory, follow_symlinks=False)
         if not member.issym():
             os.chmod(name, member.mode & 0o7777, dir_fd=directory)
-            self._set_xattrs(member, directory, name)
+            if member.pax_headers:
+                opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+                try:
+                    self._set_xattrs(member, opened)
+                finally:
+                    os.close(opened)
         time = self._time_of(member)
         os.utime(name, ns=(time, time), dir_fd=directory, follow_symlinks=False)
 
-    def _set_xattrs(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
+    def _owner(self, member: tarfile.TarInfo) -> tuple[int, int]:
+        """User and group on disk."""
+        if not (0 <= member.uid <= self._most and 0 <= member.gid <= self._most):
+            raise InvalidInput(f"The archive's entry {shown(member.name)} has an impossible owner")
+        return self._owner_base + member.uid, self._owner_base + member.gid
+
+    def _set_xattrs(self, member: tarfile.TarInfo, opened: int) -> None:
         for key, value in member.pax_headers.items():
             xattr = key.removeprefix(_XATTR)
             if xattr == key or xattr.startswith("user.overlay."):
                 continue
             if xattr == "security.capability" or xattr.startswith("user."):
-                opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
                 try:
                     os.setxattr(opened, xattr, value.encode("utf-8", "surrogateescape"))
                 except OSError as error:
                     if error.errno != errno.ENOTSUP or xattr == "security.capability":
                         raise
-                finally:
-                    os.close(opened)
 
     def _time_of(self, member: tarfile.TarInfo) -> int:
         if self._time is not None:
@@ -313,46 +292,3 @@ class _Unpacker:
             raise InvalidInput(f"The archive's entry {shown(member.name)} has an impossible time")
         whole = math.floor(member.mtime)  # apart, as a float does not hold that many digits
         return whole * 1_000_000_000 + round((member.mtime - whole) * 1_000_000_000)
-
-    def _white_out(self, directory: int, name: str) -> None:
-        """Hide what layers below have; what this layer has itself stays, in whatever order it comes."""
-        if name == _OPAQUE:
-            _make_opaque(directory, ".")
-            return
-        hidden = name.removeprefix(_WHITEOUT)
-        if hidden in ("", ".", ".."):
-            raise InvalidInput(f"The archive has a whiteout {shown(name)}, which names no file")
-        if hidden.startswith(_WHITEOUT):
-            return  # bookkeeping of aufs
-        try:
-            os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=directory)
-        except FileExistsError:
-            if stat.S_ISDIR(os.stat(hidden, dir_fd=directory, follow_symlinks=False).st_mode):
-                _make_opaque(directory, hidden)
-
-
-def _make_opaque(directory: int, name: str) -> None:
-    opened = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-    try:
-        os.setxattr(opened, "trusted.overlay.opaque", b"y")
-    finally:
-        os.close(opened)
-
-
-def _remove(directory: int, name: str) -> None:
-    """Make room: the last entry of a name wins."""
-    try:
-        os.unlink(name, dir_fd=directory)
-    except FileNotFoundError:
-        pass
-    except IsADirectoryError:
-        shutil.rmtree(name, dir_fd=directory)
-
-
-def peek(stream: IO[bytes], size: int = 512) -> tuple[bytes, IO[bytes]]:
-    """The first bytes of a stream, and a stream that still has them. Raises OSError when it is damaged."""
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream, _CHUNK)  # type: ignore[type-var]
-    try:
-        return buffered.peek(size)[:size], cast(IO[bytes], buffered)
-    except (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
-        raise OSError(str(error)) from error

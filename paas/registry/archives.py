@@ -16,11 +16,12 @@ from typing import IO, Any
 
 from paas.errors import InvalidInput
 from paas.image.apply import apply_layer
+from paas.image.decompress import compression, decompressed, peek
 from paas.image.foreign import CONFIG_LIMIT, ForeignImage, parse_config
 from paas.image.lease import Lease
 from paas.image.reference import parse as parse_reference
 from paas.image.store import ImageStore
-from paas.image.unpack import Limits, compression, decompressed, peek, unpack
+from paas.image.unpack import Limits, unpack
 from paas.model import HistoryEntry, Image, ImageConfig
 from paas.names import shown
 from paas.registry.client import digest_of

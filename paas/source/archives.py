@@ -17,7 +17,7 @@ from typing import IO, Literal, cast
 import zstandard
 
 from paas.errors import InvalidInput
-from paas.image.unpack import compression, decompressed, looks_like_tar, peek
+from paas.image.decompress import compression, decompressed, looks_like_tar, peek
 from paas.names import shown
 from paas.source.commits import Committer, is_git_directory
 

@@ -16,7 +16,8 @@ import pytest
 import zstandard
 
 from paas.errors import InvalidInput
-from paas.image.unpack import Limits, compression, decompressed, looks_like_tar, peek, unpack
+from paas.image.decompress import compression, decompressed, looks_like_tar, peek
+from paas.image.unpack import Limits, unpack
 
 from .tars import archive, directory, file, hard_link, special, symlink
 
