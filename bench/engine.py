@@ -2,8 +2,9 @@
 
 podman gets its fastest arrangement: crun with cgroupfs, no event log, CNI with the iptables-legacy programs, its store
 in memory; rows in which the disk counts show it with a store on disk as well. Ours is on disk, in an engine in a
-machine made of namespaces. Each side has the same image, and a docker-registry of its own on loopback. Times are those
-of the whole command, with the nsenter that both need. Without podman ours is shown alone.
+machine made of namespaces. Pushes and pulls have a row with both stores on disk and one with both in memory. Each side
+has the same image, and a docker-registry of its own on loopback. Times are those of the whole command, with the nsenter
+that both need. Without podman ours is shown alone.
 Usage, as root: .venv/bin/python bench/engine.py [REPEATS | quick] [--only run,crowd,commit,push,pull]
 """
 
@@ -19,7 +20,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -57,9 +58,8 @@ class Side:
 
 
 class Ours(Side):
-    name = "paas"
-
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, name: str = "paas") -> None:
+        self.name = name
         self._machine = machine
 
     def __call__(self, *words: str, input: bytes | None = None) -> Completed:
@@ -123,7 +123,11 @@ def main(
             if "commit" in only:
                 files_of(sides, change, few)
             if only & {"push", "pull"}:
-                remote(sides, work, _root(files, megabytes << 20), few, only)
+                light = undo.enter_context(Machine(place=Path("/dev/shm")))
+                light.engine_start()
+                in_memory: list[Side] = [Ours(light, "paas in memory"), *sides[1:2]]
+                places = {"on disk": [sides[0], *sides[2:]], "in memory": in_memory}
+                remote(places, work, _root(files, megabytes << 20), few, only)
     finally:
         shutil.rmtree(work)
 
@@ -176,8 +180,9 @@ def files_of(sides: Sequence[Side], megabytes: int, repeats: int) -> None:
         _empty(side)
 
 
-def remote(sides: Sequence[Side], work: Path, root: bytes, repeats: int, only: Set[str]) -> None:
-    """To and from a registry. It is emptied before a push, and the store before a pull."""
+def remote(places: Mapping[str, Sequence[Side]], work: Path, root: bytes, repeats: int, only: Set[str]) -> None:
+    """To and from a registry, by where the stores are. It is emptied before a push, and the store before a pull."""
+    sides = [side for those in places.values() for side in those]
     for side in sides:
         directory = work / side.name.replace(" ", "-")
         directory.mkdir()
@@ -186,20 +191,21 @@ def remote(sides: Sequence[Side], work: Path, root: bytes, repeats: int, only: S
         side.serve(config)
         side("import", "-", LARGE, input=root)
         side("tag", LARGE, REMOTE)
-    what = f"{len(root) >> 20} MB"
-    pushes: list[list[float]] = [[] for _ in sides]
-    pulls: list[list[float]] = [[] for _ in sides]
+    pushes: dict[str, list[float]] = {side.name: [] for side in sides}
+    pulls: dict[str, list[float]] = {side.name: [] for side in sides}
     for _ in range(repeats):
-        for side, pushed, pulled in zip(sides, pushes, pulls, strict=True):
+        for side in sides:
             shutil.rmtree(work / side.name.replace(" ", "-") / "data", ignore_errors=True)
             flags = () if isinstance(side, Ours) else ("--tls-verify=false",)
-            pushed.append(_timed(partial(side, "push", *flags, REMOTE)))
+            pushes[side.name].append(_timed(partial(side, "push", *flags, REMOTE)))
             side.forget(REMOTE, LARGE)
-            pulled.append(_timed(partial(side, "pull", *flags, REMOTE)))
+            pulls[side.name].append(_timed(partial(side, "pull", *flags, REMOTE)))
             side("tag", REMOTE, LARGE)
-    for part, found in (("push", pushes), ("pull", pulls)):
-        if part in only:
-            show(f"{part} of {what}", [statistics.median(times) for times in found])
+    for part, times in (("push", pushes), ("pull", pulls)):
+        for place, those in places.items():
+            if part in only:
+                what = f"{part} of {len(root) >> 20} MB, {place}"
+                show(what, [statistics.median(times[side.name]) for side in those])
 
 
 def row(name: str, jobs: Sequence[Callable[[], object]], repeats: int) -> None:

@@ -45,10 +45,12 @@ class Machine:
     `disk` is a data directory to begin with a copy of.
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None, *, disk: Path | None = None) -> None:
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, disk: Path | None = None, place: Path = _DISKS
+    ) -> None:
         self.token = secrets.token_hex(3)
         self.name = f"paas-test-{self.token}"
-        self.disk = _DISKS / self.name
+        self.disk = place / self.name
         self.data_dir = self.disk / "data"
         self._run = Path("/run", self.name)  # short: unix sockets lie below it
         self.run_dir = self._run / "paas"
