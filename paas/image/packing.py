@@ -9,7 +9,7 @@ import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO
+from typing import Protocol
 
 from paas.image.store import ImageStore
 from paas.image.tarring import write_tar
@@ -34,7 +34,11 @@ class Packed:
     diff_id: str
 
 
-def pack_layer(store: ImageStore, layer: Layer, file: IO[bytes]) -> Packed:
+class Writable(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+
+def pack_layer(store: ImageStore, layer: Layer, file: Writable) -> Packed:
     """Write a layer's blob to a file, and note its diff_id in the store. Raises SystemFailure, OSError."""
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="gzip") as workers:
         packer = _Packer(workers, file)
@@ -45,32 +49,38 @@ def pack_layer(store: ImageStore, layer: Layer, file: IO[bytes]) -> Packed:
 
 
 class _Packer:
-    def __init__(self, workers: ThreadPoolExecutor, file: IO[bytes]) -> None:
+    def __init__(self, workers: ThreadPoolExecutor, file: Writable) -> None:
         self._workers = workers
         self._file = file
         self._plain = hashlib.sha256()
         self._packed = hashlib.sha256()
         self._crc = self._length = self._size = 0
-        self._block = bytearray()
+        self._pieces: list[bytes | memoryview] = []
+        self._gathered = 0
+        """Bytes in these."""
         self._waiting: deque[Future[bytes]] = deque()
         self._most = 2 * (os.cpu_count() or 1)
         self._keep(_HEADER)
 
     def write(self, data: bytes) -> None:
-        self._block += data
-        while len(self._block) >= _BLOCK:
-            self._send(bytes(self._block[:_BLOCK]))
-            del self._block[:_BLOCK]
+        self._pieces.append(data)
+        self._gathered += len(data)
+        if self._gathered >= _BLOCK:
+            whole = memoryview(b"".join(self._pieces))
+            while len(whole) >= _BLOCK:
+                self._send(whole[:_BLOCK])
+                whole = whole[_BLOCK:]
+            self._pieces, self._gathered = [whole], len(whole)
 
     def finish(self) -> Packed:
-        self._send(bytes(self._block))
+        self._send(memoryview(b"".join(self._pieces)))
         while self._waiting:
             self._keep(self._waiting.popleft().result())
         self._keep(_LAST)
         self._keep(struct.pack("<II", self._crc, self._length & 0xFFFF_FFFF))
         return Packed(f"sha256:{self._packed.hexdigest()}", self._size, f"sha256:{self._plain.hexdigest()}")
 
-    def _send(self, block: bytes) -> None:
+    def _send(self, block: memoryview) -> None:
         self._waiting.append(self._workers.submit(_deflated, block))
         self._plain.update(block)
         self._crc = zlib.crc32(block, self._crc)
@@ -84,7 +94,7 @@ class _Packer:
         self._size += len(data)
 
 
-def _deflated(block: bytes) -> bytes:
+def _deflated(block: memoryview) -> bytes:
     """A part of a deflate stream that ends on a byte, so that others can follow it."""
     deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return deflate.compress(block) + deflate.flush(zlib.Z_SYNC_FLUSH)

@@ -22,7 +22,7 @@ from paas.registry.downloads import disk_failure
 from paas.registry.endpoints import Endpoints
 from paas.registry.manifests import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor
 from paas.registry.transport import Say, Transport
-from paas.registry.uploads import upload, upload_bytes
+from paas.registry.uploads import Ahead, upload, upload_bytes
 from paas.state.origins import BlobRow
 from paas.system.files import ensure_directory
 
@@ -123,15 +123,19 @@ class Pusher:
 
     def _send(self, repository: Repository, registry: str, layer: Layer, location: str | None, say: Say) -> BlobRow:
         try:
-            with tempfile.TemporaryFile(dir=ensure_directory(self._scratch, mode=0o711)) as file:
-                packed = pack_layer(self._store, layer, file)
-                file.flush()
+            with (
+                tempfile.TemporaryFile(dir=ensure_directory(self._scratch, mode=0o711)) as file,
+                Ahead(repository, file, location) as ahead,
+            ):
+                packed = pack_layer(self._store, layer, ahead)
+                ahead.end()
                 blob = Descriptor(OCI_LAYER, packed.digest, packed.size)
                 if location is None and repository.has_blob(blob.digest):
+                    ahead.abandon()
                     say(f"{_short(layer)}: Layer already exists")
                 else:
                     show = functools.partial(_show, say, _short(layer), blob.size)
-                    upload(repository, blob, file, location, show)
+                    upload(repository, blob, file, ahead.location, show, ahead.offset)
                     say(f"{_short(layer)}: Pushed")
         except OSError as error:
             raise disk_failure(error) from error
