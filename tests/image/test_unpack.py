@@ -17,6 +17,7 @@ import zstandard
 
 from paas.errors import InvalidInput
 from paas.image.decompress import compression, decompressed, looks_like_tar, peek
+from paas.image.tarreader import TarReader
 from paas.image.unpack import Limits, unpack
 
 from .tars import archive, directory, file, hard_link, special, symlink
@@ -269,3 +270,61 @@ def test_a_pipe_that_gives_little_at_a_time(root_fd: int, root: Path) -> None:
 
     unpack(cast(IO[bytes], Trickle(archive(file("a", b"x" * 5000)))), root_fd)
     assert (root / "a").stat().st_size == 5000
+
+
+def test_what_takes_the_place_of_a_directory_is_where_the_next_entries_go(put: Unpacker, root: Path) -> None:
+    put(directory("b"), file("a/x"), symlink("a", "b"), file("a/y"), file("a", b"file"), directory("a"), file("a/z"))
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*")) == ["a", "a/z", "b", "b/y"]
+
+
+def test_many_directories_in_turns(put: Unpacker, root: Path) -> None:
+    put(*(file(f"{number % 150}/{number}", str(number).encode()) for number in range(450)))
+    assert all((root / f"{number % 150}/{number}").read_text() == str(number) for number in range(450))
+
+
+@pytest.mark.parametrize("end", [b"", bytes(100), bytes(1 << 20)])
+def test_gzip_of_several_members(end: bytes) -> None:
+    parts = [os.urandom(300_000), b"", b"x" * 5_000_000]
+    data = b"".join(gzip.compress(part) for part in parts) + end
+    stream = decompressed(io.BytesIO(data), "gzip")
+    assert stream.read() == b"".join(parts)
+    assert stream.read(10) == b""
+
+
+def test_gzip_with_something_else_after_it() -> None:
+    stream = decompressed(io.BytesIO(gzip.compress(b"x") + b"something"), "gzip")
+    with pytest.raises(gzip.BadGzipFile):
+        stream.read()
+
+
+@pytest.mark.parametrize("cut", [5, 12, -9, -1])
+def test_gzip_that_is_cut(cut: int) -> None:
+    with pytest.raises(EOFError):
+        decompressed(io.BytesIO(gzip.compress(b"content" * 1000)[:cut]), "gzip").read()
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_headers_are_read_as_the_standard_library_does(root_fd: int, form: int) -> None:
+    long = "/".join(["n" * 60] * 3)
+    wanted = [
+        file("plain", b"1" * 700, mode=0o4711, uid=1000, gid=5, mtime=1_700_000_000),
+        file(long, b"2"),
+        directory(f"d/{long}"),
+        hard_link("hard", "plain"),
+        symlink("soft", "a/b"),
+        special("pipe", tarfile.FIFOTYPE),
+        file("last", uid=0o7777777),
+    ]
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=form) as tar:
+        for info, data in wanted:
+            tar.addfile(info, io.BytesIO(data))
+    data = stream.getvalue()
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        theirs = [shape(member) for member in tar]
+    reader = TarReader(io.BytesIO(data))
+    assert [shape(member) for member in reader.entries()] == theirs
+
+
+def shape(info: tarfile.TarInfo) -> tuple[object, ...]:
+    return info.name, info.type, info.mode, info.uid, info.gid, info.size, info.mtime, info.linkname, info.pax_headers
