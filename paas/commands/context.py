@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import termios
@@ -173,7 +174,7 @@ class Context:
             while not select.select([self.stdin], [], [], 0.2)[0]:
                 if self.hung_up.is_set():  # else what the next program there is typed would be ours
                     raise Hangup
-            piece = os.read(self.stdin, 1)
+            piece = self._read(1)
             if not piece:
                 break
             data += piece
@@ -183,14 +184,18 @@ class Context:
 
     def read_secret(self, prompt: str) -> str:
         """A line typed at the caller's terminal, which does not show it. Only where `tty` says that there is one."""
-        before = termios.tcgetattr(self.stdin)
-        silent = [*before[:3], before[3] & ~termios.ECHO | termios.ECHONL, *before[4:]]
-        termios.tcsetattr(self.stdin, termios.TCSAFLUSH, silent)
+        try:
+            before = termios.tcgetattr(self.stdin)
+            silent = [*before[:3], before[3] & ~termios.ECHO | termios.ECHONL, *before[4:]]
+            termios.tcsetattr(self.stdin, termios.TCSAFLUSH, silent)
+        except termios.error:  # the terminal is gone
+            raise Hangup from None
         try:
             self.out.raw(prompt.encode())  # not before: who answers at once must not be shown what they type
             return self.read_line()
         finally:
-            termios.tcsetattr(self.stdin, termios.TCSANOW, before)
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(self.stdin, termios.TCSANOW, before)
 
     def read_all(self, limit: int) -> str:
         """All of the caller's input. Raises UsageError beyond `limit` bytes."""
@@ -199,8 +204,14 @@ class Context:
     def read_bytes(self, limit: int) -> bytes:
         """All of the caller's input. Raises UsageError beyond `limit` bytes."""
         data = bytearray()
-        while piece := os.read(self.stdin, 65536):
+        while piece := self._read(65536):
             data += piece
             if len(data) > limit:
                 raise UsageError(f"The input is longer than {limit} bytes")
         return bytes(data)
+
+    def _read(self, most: int) -> bytes:
+        try:
+            return os.read(self.stdin, most)
+        except OSError:  # a terminal that is gone
+            raise Hangup from None
