@@ -1,6 +1,6 @@
 """The spine: one frozen value per stage of a deploy, in the order in which a push becomes a route.
 
-Push -> Source -> Image -> Release -> Instance -> Route
+Push -> Source -> Image -> Release -> Instance -> Route (in paas.routes)
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Literal
 
+from paas.declared import Declared
 from paas.names import AppName, Hostname, ProcessType
 
 
@@ -199,65 +200,6 @@ TLS_SCHEMES: tuple[WebScheme, ...] = ("https", "grpcs")
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """A healthcheck that the repository declares. It has exactly one of path, command, uptime and listening.
-
-    Times are in seconds. None stands for what was not said: the app's settings (checks:set) or the default hold then.
-    """
-
-    kind: Literal["startup", "liveness", "readiness"]
-    name: str = ""
-    path: str = ""
-    """Asked for with GET; an answer of 200 to 299 is good."""
-    command: tuple[str, ...] = ()
-    """Run in the container; status 0 is good."""
-    uptime: float = 0.0
-    """Good once the container has run so long."""
-    listening: bool = False
-    """Good once something listens on the port."""
-    port: int | None = None
-    scheme: Literal["http", "https"] = "http"
-    headers: tuple[tuple[str, str], ...] = ()
-    content: str = ""
-    """What the answer has to contain."""
-    attempts: int | None = None
-    wait: float | None = None
-    timeout: float | None = None
-    initial_delay: float = 0.0
-    warn: bool = False
-    """A failure is told, and nothing else happens."""
-    on_failure: tuple[str, ...] = ()
-    """A command run in the container after a failure."""
-
-
-@dataclass(frozen=True, slots=True)
-class CronTask:
-    """A command at certain times: five fields as in crontab(5), or @daily and the like."""
-
-    command: tuple[str, ...]
-    text: str
-    """The command as it was written."""
-    schedule: str
-    concurrency: Literal["allow", "forbid", "replace"] = "allow"
-    maintenance: bool = False
-    """Not run for now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """What a commit declares about its app, besides the processes' commands. It belongs to the release."""
-
-    checks: Mapping[ProcessType, tuple[Check, ...]] = field(default_factory=dict)
-    cron: tuple[CronTask, ...] = ()
-    formation: Mapping[ProcessType, int] = field(default_factory=dict)
-    """How many instances run. Where anything is said here, `ps:scale` is not asked."""
-    config: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Config vars where the app itself has none of the same names."""
-    max_parallel: Mapping[ProcessType, int] = field(default_factory=dict)
-    """How many instances of a type a deploy starts at once; all, where nothing is said."""
-
-
-@dataclass(frozen=True, slots=True)
 class PortMap:
     """`scheme:host:container`. WEB_SCHEMES are served by nginx; tcp and udp go straight to the container."""
 
@@ -403,57 +345,3 @@ class Instance:
     @property
     def name(self) -> str:
         return f"{self.process}.{self.index}"
-
-
-# -- Route --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """A public port of an app. nginx connects to the port `upstream` of the app's virtual address for it."""
-
-    scheme: WebScheme
-    port: int
-    upstream: int
-    to_https: int = 0
-    """Hostnames that the certificate is for are sent to https on this port; 0: they are served."""
-
-
-@dataclass(frozen=True, slots=True)
-class Redirection:
-    """Visitors of a hostname are sent elsewhere: `target` is `[http[s]://]HOST[:PORT][/PATH]`."""
-
-    source: Hostname
-    target: str
-    code: int = 301
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who may see an app: those with a name and password, and addresses (or networks) that need none."""
-
-    users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """(name, hash as crypt(3) takes it)"""
-    allowed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What nginx serves for an app: the hostnames, and the virtual address that spreads over its web instances."""
-
-    app: AppName
-    hostnames: tuple[Hostname, ...]
-    upstream: IPv4Address
-    """Virtual address of the web process."""
-    listens: tuple[Listen, ...] = (Listen("http", 80, 80),)
-    """`tcp` and `udp` port maps are not nginx's affair."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """What paas.proxy.settings declares, by key; what is missing is as declared there."""
-    certificate: Path | None = None
-    """Directory with `server.crt` and `server.key`."""
-    secure: tuple[Hostname, ...] = ()
-    """The hostnames, and sources of redirections, that the certificate is for."""
-    access: Access | None = None
-    redirections: tuple[Redirection, ...] = ()
-    maintenance: Path | None = None
-    """Directory with the `maintenance.html` that is all that visitors get."""

@@ -13,8 +13,8 @@ from paas.apps import healthchecks, jsonc
 from paas.apps.healthchecks import process_type
 from paas.apps.nodes import Node
 from paas.apps.processes import MAXIMUM
+from paas.declared import Declared
 from paas.errors import InvalidInput
-from paas.model import Declared
 from paas.names import EnvKey, ProcessType, env_value
 
 _SECRET_BYTES = 32

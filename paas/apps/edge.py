@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from paas.errors import InvalidInput
-from paas.model import Access, Redirection
 from paas.names import Hostname, shown
 from paas.paths import Paths
+from paas.routes import Access, Redirection
 from paas.state import apps
 from paas.state.apps import App
 from paas.state.database import Database

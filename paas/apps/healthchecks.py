@@ -8,8 +8,8 @@ from typing import Literal, cast
 
 from paas.apps.nodes import Node
 from paas.apps.schedule import Schedule
+from paas.declared import Check, CronTask
 from paas.errors import InvalidInput
-from paas.model import Check, CronTask
 from paas.names import ProcessType, shown
 
 CHECK_KEYS = (

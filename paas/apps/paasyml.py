@@ -12,9 +12,10 @@ from paas.apps.healthchecks import process_type
 from paas.apps.nodes import Node
 from paas.apps.processes import MAXIMUM
 from paas.apps.properties import relative_path
+from paas.declared import Check as HealthCheck
+from paas.declared import CronTask
 from paas.errors import InvalidInput
-from paas.model import Check as HealthCheck
-from paas.model import CronTask, PortMap
+from paas.model import PortMap
 from paas.names import EnvKey, Hostname, ProcessType, env_value
 
 FILE = "paas.yml"

@@ -9,9 +9,9 @@ from paas.commands.context import Context
 from paas.commands.declare import FORMAT, KEY, Argument, app_argument
 from paas.commands.report import show
 from paas.errors import InvalidInput, NotFound
-from paas.model import Redirection
 from paas.names import Hostname, shown
 from paas.proxy.servers import redirect_target
+from paas.routes import Redirection
 from paas.state.apps import App
 
 _CODES = ("301", "302", "303", "307", "308")

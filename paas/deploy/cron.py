@@ -18,9 +18,10 @@ from pathlib import Path
 
 from paas.apps.properties import Properties, Property, boolean
 from paas.apps.schedule import Schedule
+from paas.declared import CronTask
 from paas.deploy.oneoff import TIMED_OUT, OneOff
 from paas.errors import Cancelled, Conflict, InvalidInput, NotFound, PaasError
-from paas.model import CronTask, Image, Release
+from paas.model import Image, Release
 from paas.names import brief, nearest, shown
 from paas.paths import Paths
 from paas.runtime.journal import Journal, Lines

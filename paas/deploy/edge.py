@@ -20,11 +20,11 @@ from paas.deploy.applying import Applier
 from paas.deploy.held import Request
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput, NotFound, PaasError, SystemFailure
-from paas.model import Redirection
 from paas.names import port_number, shown
 from paas.proxy.certificates import Certificate
 from paas.proxy.proxy import Proxy
 from paas.proxy.settings import SETTINGS
+from paas.routes import Redirection
 from paas.state import apps as app_rows
 from paas.state import people
 from paas.state.apps import App

@@ -13,8 +13,9 @@ from paas.apps.ports import Ports
 from paas.apps.processes import Processes
 from paas.apps.properties import Properties, Property
 from paas.apps.storage import Storage
+from paas.declared import Declared
 from paas.errors import InvalidInput
-from paas.model import NO_REVISION, REVISION_KEY, REVISION_ROW, AppSettings, Declared, Image, Release, Who, revision
+from paas.model import NO_REVISION, REVISION_KEY, REVISION_ROW, AppSettings, Image, Release, Who, revision
 from paas.names import EnvKey, ProcessType
 from paas.settings import Settings
 from paas.state import apps, releases

@@ -12,8 +12,9 @@ from paas.apps.paasyml import PaasYml
 from paas.apps.processes import RELEASE, parse_procfile
 from paas.apps.properties import Property, relative_path
 from paas.build.options import BuildOptions
+from paas.declared import Declared
 from paas.errors import InvalidInput
-from paas.model import WEB, Declared
+from paas.model import WEB
 from paas.names import ProcessType, shown
 from paas.output import Output
 from paas.source.tree import GitTree

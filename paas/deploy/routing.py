@@ -8,9 +8,10 @@ from paas.apps.certs import Certs
 from paas.apps.domains import Domains
 from paas.apps.edge import EdgeSettings
 from paas.apps.properties import Properties
-from paas.model import TLS_SCHEMES, WEB_SCHEMES, Listen, PortMap, Route
+from paas.model import TLS_SCHEMES, WEB_SCHEMES, PortMap
 from paas.proxy.proxy import Proxy
 from paas.proxy.settings import SETTINGS
+from paas.routes import Listen, Route
 from paas.schedulers.services import Services
 from paas.settings import Settings
 from paas.state import apps, releases

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from paas.errors import InvalidInput, SystemFailure
-from paas.model import Route
 from paas.paths import Paths
 from paas.proxy import render
 from paas.proxy.nginx import Generation, free_ports
 from paas.proxy.render import Machine, Places, Public
+from paas.routes import Route
 from paas.settings import Settings
 from paas.system.accounts import account
 from paas.system.files import ensure_directory, remove_tree, write_atomic, write_private

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from paas.errors import PaasError
-from paas.model import Route
 from paas.paths import TEMPLATES
+from paas.routes import Route
 
 
 class Isolation:

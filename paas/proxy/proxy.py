@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from paas.errors import Conflict, InvalidInput, NotFound, PaasError, SystemFailure
-from paas.model import Route
 from paas.paths import Paths
 from paas.proxy import render
 from paas.proxy.generations import Generations
@@ -24,6 +23,7 @@ from paas.proxy.logs import AppLogs
 from paas.proxy.nginx import Generation, connections
 from paas.proxy.ports import PublicPorts
 from paas.proxy.render import State
+from paas.routes import Route
 from paas.settings import Settings
 from paas.system.files import ensure_directory, remove_tree, write_atomic
 

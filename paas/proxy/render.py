@@ -10,11 +10,12 @@ from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from paas.model import TLS_SCHEMES, Listen, Route
+from paas.model import TLS_SCHEMES
 from paas.paths import TEMPLATES
 from paas.proxy.servers import Upstream, check, servers
 from paas.proxy.settings import BY_KEY, SETTINGS, complete
 from paas.proxy.sockets import Sockets
+from paas.routes import Listen, Route
 
 State = Literal["undeployed", "deploying", "stopped", "crashed", "maintenance"]
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from paas.errors import InvalidInput
-from paas.model import TLS_SCHEMES, Listen, Route
+from paas.model import TLS_SCHEMES
 from paas.names import Hostname
 from paas.proxy.settings import complete
 from paas.proxy.sockets import Sockets
+from paas.routes import Listen, Route
 
 _NAME = re.compile(r"[A-Za-z0-9.*_-]+")
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*")

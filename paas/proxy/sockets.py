@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from paas.model import TLS_SCHEMES, Listen, Route
+from paas.model import TLS_SCHEMES
 from paas.proxy.settings import complete
+from paas.routes import Listen, Route
 
 Wire = Literal["http", "h2c", "tls"]
 """What is spoken on a port: with nginx's `listen` one port cannot do two of them."""

@@ -13,8 +13,9 @@ from ipaddress import IPv4Address
 from typing import cast
 from urllib.parse import urlsplit
 
+from paas.declared import Check
 from paas.errors import PaasError
-from paas.model import Check, Instance
+from paas.model import Instance
 from paas.names import shown
 from paas.runtime.probe import listening_ports
 from paas.runtime.runtime import Runtime

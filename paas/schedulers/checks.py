@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from paas.declared import Check
 from paas.errors import Cancelled, DeployFailed
-from paas.model import Check, Instance, Release
+from paas.model import Instance, Release
 from paas.names import brief
 from paas.output import Output
 from paas.runtime.logs import tail

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from paas.declared import Check
 from paas.errors import PaasError
-from paas.model import Check, Instance, InstanceState
+from paas.model import Instance, InstanceState
 from paas.schedulers.asking import Asker
 from paas.schedulers.checks import title_of
 from paas.schedulers.policy import policy_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from paas.model import Check, Release
+from paas.declared import Check
+from paas.model import Release
 from paas.names import ProcessType
 
 NOUN = "checks"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from paas.model import Check, CronTask, Declared
+from paas.declared import Check, CronTask, Declared
 from paas.names import ProcessType
 
 

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from paas.apps import appjson, checking, jsonc, paasyml, yamlfile
 from paas.apps.nodes import Node
 from paas.apps.schedule import Schedule
+from paas.declared import Check, CronTask, Declared
 from paas.deploy.cron import believed, due_minutes, id_of, is_due
 from paas.errors import InvalidInput
-from paas.model import Check, CronTask, Declared, Release
+from paas.model import Release
 from paas.names import AppName, ProcessType
 from paas.schedulers import asking
 from paas.schedulers.plan import Slot, waves

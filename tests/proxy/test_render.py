@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from paas.errors import InvalidInput, SystemFailure
-from paas.model import Access, Listen, Redirection, Route
 from paas.names import AppName, Hostname
 from paas.proxy import certificates
 from paas.proxy.isolation import Isolation, digest_of
 from paas.proxy.nginx import Generation
 from paas.proxy.passwords import hashed
 from paas.proxy.render import Machine, Places, Public, public_ports, render
+from paas.routes import Access, Listen, Redirection, Route
 
 PUBLIC = Public(80, 443)
 WIKI = Route(AppName("wiki"), (Hostname("wiki.example.com"), Hostname("www.example.com")), IPv4Address("10.87.0.1"))
