@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -20,6 +21,7 @@ class Link:
 
     token: str
     number: int
+    claim: socket.socket
 
     @property
     def name(self) -> str:
@@ -68,23 +70,41 @@ class Link:
                 }}
             }}""".encode(),
         )
-        if _FORWARD.read_text().strip() == "1":
-            return False
-        _FORWARD.write_text("1")
-        return True
+        return forwarding(on=True)
 
     def unmasquerade(self, *, forwarding_was_off: bool) -> None:
         run(["nft", "delete", "table", "ip", self.table], check=False)
         if forwarding_was_off:
-            _FORWARD.write_text("0")
+            forwarding(on=False)
+        self.claim.close()
+
+
+def forwarding(*, on: bool) -> bool:
+    """Whether this host's forwarding of packets was changed by that."""
+    wanted = "1" if on else "0"
+    if _FORWARD.read_text().strip() == wanted:
+        return False
+    _FORWARD.write_text(wanted)
+    return True
 
 
 def new_link(token: str) -> Link:
-    """With a number that no other machine on this host has."""
+    """With a number that no other machine on this host has, also of those that other test runs are just making."""
     shown = json.loads(run(["ip", "-json", "-4", "address", "show"]).text)
     used = {entry["local"] for interface in shown for entry in interface.get("addr_info", ())}
     numbers = random.sample(range(1, 250), 249)
-    return next(link for number in numbers if str((link := Link(token, number)).outside) not in used)
+    for number in numbers:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0paas-test-link-{number}")  # in no file system: it goes with its process
+        except OSError:
+            claim.close()
+            continue
+        link = Link(token, number, claim)
+        if str(link.outside) not in used:
+            return link
+        claim.close()
+    raise AssertionError("this host has no network left for another machine")
 
 
 def _ip(*commands: str, pid: int | None = None) -> None:
