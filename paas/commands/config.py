@@ -142,8 +142,9 @@ def change(ctx: Context, app: App | None, values: dict[str, str | None], no_rest
 def rotate_key(ctx: Context) -> None:
     """Encrypt all secrets in the database with a new key.
 
-    Config vars, those of releases as well, and the options of containers are encrypted with a key that lies beside the
-    database, in paas.key; whoever has an old copy of that file can read none of them afterwards.
+    Config vars, those of releases as well, docker-options, the options of containers and the commands of detached runs
+    are encrypted with a key that lies beside the database, in paas.key; whoever has an old copy of that file can read
+    none of them afterwards.
     """
     ctx.platform.db.change_key()
     people.record(ctx.platform.db, ctx.who, "", "config:rotate-key")

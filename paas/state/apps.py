@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from paas.errors import AppNotFound, Conflict
 from paas.model import Mount, PortMap, WebScheme
 from paas.names import AppName, Hostname, ProcessType, nearest
 from paas.state.database import Database, Row, now
+from paas.state.sealed import secret_property
 
 GLOBAL = 0
 """Stands for an app's id where something is set for all apps."""
@@ -117,18 +117,24 @@ def set_stopped(db: Database, app: int, stopped: bool) -> None:
 
 def property(db: Database, app: int, key: str) -> str | None:
     row = db.one("SELECT value FROM properties WHERE app = ? AND key = ?", (app, key))
-    return cast(str, row["value"]) if row else None
+    return _opened(db, key, row["value"]) if row else None
 
 
 def properties(db: Database, app: int) -> dict[str, str]:
-    return {row["key"]: row["value"] for row in db.query("SELECT key, value FROM properties WHERE app = ?", (app,))}
+    rows = db.query("SELECT key, value FROM properties WHERE app = ?", (app,))
+    return {row["key"]: _opened(db, row["key"], row["value"]) for row in rows}
+
+
+def _opened(db: Database, key: str, value: str) -> str:
+    return db.vault.open(value) if secret_property(key) else value
 
 
 def set_property(db: Database, app: int, key: str, value: str | None) -> None:
     if value is None:
         db.execute("DELETE FROM properties WHERE app = ? AND key = ?", (app, key))
     else:
-        db.execute("INSERT OR REPLACE INTO properties (app, key, value) VALUES (?, ?, ?)", (app, key, value))
+        stored = db.vault.seal(value) if secret_property(key) else value
+        db.execute("INSERT OR REPLACE INTO properties (app, key, value) VALUES (?, ?, ?)", (app, key, stored))
 
 
 def set_properties(db: Database, app: int, values: Mapping[str, str | None]) -> None:

@@ -28,14 +28,23 @@ class OneOffRow:
 def insert(db: Database, row: OneOffRow) -> None:
     db.execute(
         "INSERT INTO oneoffs (id, app, name, command, address, who, started, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (row.id, row.app, row.name, json.dumps(row.command), str(row.address), row.who, row.started, row.expires),
+        (
+            row.id,
+            row.app,
+            row.name,
+            db.vault.seal(json.dumps(row.command)),
+            str(row.address),
+            row.who,
+            row.started,
+            row.expires,
+        ),
     )
 
 
 def listing(db: Database, app: int | None = None) -> list[OneOffRow]:
     """Of one app, or of all; the oldest first."""
     return [
-        _row(row)
+        _row(db, row)
         for row in db.query("SELECT * FROM oneoffs WHERE ? IS NULL OR app = ? ORDER BY started, id", (app, app))
     ]
 
@@ -44,12 +53,12 @@ def delete(db: Database, id: str) -> None:
     db.execute("DELETE FROM oneoffs WHERE id = ?", (id,))
 
 
-def _row(row: Row) -> OneOffRow:
+def _row(db: Database, row: Row) -> OneOffRow:
     return OneOffRow(
         row["id"],
         row["app"],
         row["name"],
-        tuple(json.loads(row["command"])),
+        tuple(json.loads(db.vault.open(row["command"]))),
         IPv4Address(row["address"]),
         row["who"],
         row["started"],

@@ -45,9 +45,8 @@ def settings_words(release: Release) -> dict[str, Any]:
     }
 
 
-def read(name: AppName, row: Row, config: Mapping[str, str]) -> Release:
-    """A row of the table; `config` is what its encrypted column says."""
-    settings = json.loads(row["settings"])
+def read(name: AppName, row: Row, config: Mapping[str, str], settings: Mapping[str, Any]) -> Release:
+    """A row of the table; `config` and `settings` are what its encrypted columns say."""
     ports = tuple(PortMap(*entry) for entry in json.loads(row["ports"]))
     found_mounts = read_mounts(json.loads(row["mounts"]))
     processes = json.loads(row["processes"])

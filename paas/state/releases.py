@@ -39,7 +39,7 @@ def insert(db: Database, app: App, release: Release) -> None:
             release.created,
             release.who,
             release.why,
-            json.dumps(release_words.settings_words(release)),
+            db.vault.seal(json.dumps(release_words.settings_words(release))),
         ),
     )
 
@@ -142,7 +142,8 @@ def delete_unused(db: Database, app: App, number: int) -> None:
 
 
 def _release(db: Database, name: AppName, row: Row) -> Release:
-    return release_words.read(name, row, json.loads(db.vault.open(row["config"])))
+    config, settings = (json.loads(db.vault.open(row[column])) for column in ("config", "settings"))
+    return release_words.read(name, row, config, settings)
 
 
 def delete_unfinished(db: Database) -> None:

@@ -139,6 +139,10 @@ def test_old_releases_go(machine: Machine, client: Client, repository: Repositor
 
 def test_config_vars_are_encrypted_at_rest(machine: Machine, client: Client, repository: Repository) -> None:
     client.ssh("config:set", APP, f"TOKEN={SECRET}")
+    for phase, flag in (("deploy", "--env"), ("run", "--env"), ("build", "--build-arg")):
+        client.ssh("docker-options:add", APP, phase, flag, f"OTHER={SECRET}")
+    client.ssh("run:detached", "--env", f"OTHER={SECRET}", APP, "sh", "-c", f"sleep 100 # {SECRET}")
+    assert SECRET in client.ssh("run:list", APP).text
 
     def on_disk() -> bytes:
         return b"".join(path.read_bytes() for path in machine.data_dir.glob("paas.db*"))
@@ -155,4 +159,8 @@ def test_config_vars_are_encrypted_at_rest(machine: Machine, client: Client, rep
     assert key.read_bytes() != old_key and len(key.read_bytes().split()) == 1
     assert not before & everything() and SECRET.encode() not in on_disk()
     assert client.ssh("config:get", APP, "TOKEN").text == f"{SECRET}\n"
+    assert SECRET in client.ssh("docker-options:report", APP).text and SECRET in client.ssh("run:list", APP).text
+    client.ssh("run:stop", APP)
+    for phase in ("deploy", "run", "build"):
+        client.ssh("docker-options:clear", APP, phase)
     client.ssh("releases:rollback", APP)
