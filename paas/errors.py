@@ -8,6 +8,7 @@
     ├── NotFound          what was named does not exist                   exit 1
     │   └── AppNotFound                                                   exit 20, as Dokku's tools expect
     ├── Conflict          the state of things forbids it right now        exit 1
+    │   └── Taken         somebody else has it, who is not everybody's to know
     ├── Denied            this key may not do this                        exit 1
     ├── BuildFailed       a Dockerfile step failed                        exit 1
     ├── DeployFailed      a release did not become healthy                exit 1
@@ -57,6 +58,17 @@ class AppNotFound(NotFound):
 
 class Conflict(PaasError):
     pass
+
+
+class Taken(Conflict):
+    """`message` and `hint` do not name who has it; `named` and `named_hint` do, for those who may see the app `owner`
+    (without one: for admins)."""
+
+    def __init__(self, message: str, named: str, *, owner: str = "", hint: str, named_hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.named = named
+        self.named_hint = named_hint or hint
+        self.owner = owner
 
 
 class Denied(PaasError):

@@ -8,11 +8,11 @@ from enum import IntEnum
 
 from paas.apps.lifecycle import Apps
 from paas.apps.properties import Property
-from paas.errors import AppNotFound, Denied, InvalidInput, NotFound
+from paas.errors import AppNotFound, Denied, InvalidInput, NotFound, PaasError, Taken
 from paas.model import Who
 from paas.names import nearest, shown
 from paas.state import people
-from paas.state.apps import GLOBAL, App
+from paas.state.apps import GLOBAL, App, find
 from paas.state.database import Database
 
 
@@ -147,6 +147,14 @@ class Access:
                 apps[row.app] = max(apps.get(row.app, Role.VIEW), Role[row.role.upper()])
         admins = () if everywhere is Role.ADMIN else tuple(people.admins(self._db))
         return Grants(user, everywhere, apps, creates, admins)
+
+    def told(self, error: PaasError, grants: Grants) -> tuple[str, str | None]:
+        """The message and hint for a user: it names what somebody else has to those alone who may see it."""
+        if not isinstance(error, Taken):
+            return error.message, error.hint
+        app = find(self._db, error.owner)
+        known = grants.admin if app is None else grants.on(app) is not None
+        return (error.named, error.named_hint) if known else (error.message, error.hint)
 
     def give(self, user: str, role: str, apps: Sequence[App] | None) -> bool:
         """Give a role on apps, or (None) on all. True when the role that every new user has went with it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paas.apps.edge import EdgeSettings
-from paas.errors import Conflict, InvalidInput, NotFound
+from paas.errors import InvalidInput, NotFound
 from paas.names import Hostname, shown
 from paas.settings import Settings
 from paas.state import apps
@@ -66,10 +66,7 @@ class Domains:
                 continue
             theirs = {*self.of(other), *(redirection.source for redirection in self._edge.redirections(other))}
             for taken in sorted(wanted & theirs):
-                raise Conflict(
-                    f"{taken} belongs to app {other.name}",
-                    hint=f"Remove it there first: domains:remove {other.name} {taken}",
-                )
+                raise apps.hostname_taken(taken, other)
 
     def add(self, app: App, hostnames: Iterable[Hostname]) -> None:
         self.set(app, [*self.of(app), *hostnames])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
-from paas.errors import Conflict, InvalidInput, NotFound
+from paas.errors import Conflict, InvalidInput, NotFound, Taken
 from paas.model import WEB_SCHEMES, ImageConfig, PortMap
 from paas.names import port_number, shown
 from paas.network.hostports import check_reserved, check_silent
@@ -99,18 +99,23 @@ class Ports:
         for container in containers.port_holders(self._db, new.host):
             if protocol not in [port.scheme for port in container.ports if port.host == new.host]:
                 continue
-            raise Conflict(f"Port {new.host} leads to container {container.name}", hint="Choose another host port.")
+            raise _taken(new, "leads to a container", f"leads to container {container.name}")
         for owner, taken in apps.port_owners(self._db, new.host):
             same_protocol = (taken.scheme == "udp") == (new.scheme == "udp")
             shared = taken.is_web and new.is_web and wire(taken.scheme) == wire(new.scheme)
             if same_protocol and not shared and owner.id != app.id:
-                raise Conflict(f"Port {new.host} is mapped to app {owner.name}", hint="Choose another host port.")
+                raise _taken(new, "is mapped to another app", f"is mapped to app {owner.name}", owner.name)
             if same_protocol and owner.id == app.id and taken.scheme != new.scheme and not instead:
                 raise Conflict(f"Port {new.host} is mapped already, by {taken}", hint="Choose another host port.")
         shared_ports = (self._settings.http_port, self._settings.https_port)
         mapped_already = bool(apps.port_owners(self._db, new.host)) or new.host in shared_ports
         if not mapped_already:
             check_silent(new, self._who_listens)
+
+
+def _taken(port: PortMap, text: str, named: str, owner: str = "") -> Taken:
+    begin = f"Port {port.host} "
+    return Taken(begin + text, begin + named, owner=owner, hint="Choose another host port.")
 
 
 def effective(own: Sequence[PortMap], image: ImageConfig, http_port: int) -> list[PortMap]:

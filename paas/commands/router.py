@@ -37,10 +37,11 @@ def run(ctx: Context, argv: list[str]) -> int:
 
 
 def show_error(ctx: Context, error: PaasError) -> int:
+    message, hint = ctx.platform.access.told(error, ctx.grants)
     try:
-        ctx.out.warn(error.message)
-        if error.hint:
-            ctx.out.warn(error.hint)
+        ctx.out.warn(message)
+        if hint:
+            ctx.out.warn(hint)
     except Hangup:
         pass
     return error.exit_code

@@ -148,10 +148,12 @@ class Sessions:
             self._platform.changes.refuse_if_locked(app)
             self._platform.pipeline.push(self._push_of(session, app, who), out, session.hung_up.is_set)
         except PaasError as error:
+            access = self._platform.access
+            message, hint = access.told(error, access.of(who))
             try:
-                out.warn(error.message)
-                if error.hint:
-                    out.warn(error.hint)
+                out.warn(message)
+                if hint:
+                    out.warn(hint)
             except Hangup:
                 pass
             reason = error.message.splitlines()[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from paas.errors import AppNotFound, Conflict
+from paas.errors import AppNotFound, Conflict, Taken
 from paas.model import Mount, PortMap, WebScheme
 from paas.names import AppName, Hostname, ProcessType, nearest
 from paas.state.database import Database, Row, now
@@ -188,6 +188,17 @@ def domain_owner(db: Database, hostname: str) -> App | None:
     return _app(row) if row else None
 
 
+def hostname_taken(hostname: str, owner: App | None) -> Taken:
+    name = owner.name if owner else ""
+    return Taken(
+        f"{hostname} belongs to another app",
+        f"{hostname} belongs to app {name}",
+        owner=name,
+        hint="Choose another hostname, or ask an admin whose it is.",
+        named_hint=f"Remove it there first: domains:remove {name} {hostname}",
+    )
+
+
 def set_own_domains(db: Database, app: int, hostnames: Iterable[Hostname] | None) -> None:
     """Give an app hostnames of its own, or (None) let it follow the global domains again."""
     with db.transaction() as connection:
@@ -199,11 +210,7 @@ def set_own_domains(db: Database, app: int, hostnames: Iterable[Hostname] | None
                     "INSERT INTO domains (hostname, app, position) VALUES (?, ?, ?)", (hostname, app, position)
                 )
             except sqlite3.IntegrityError:
-                owner = domain_owner(db, hostname)
-                raise Conflict(
-                    f"{hostname} belongs to app {owner.name if owner else '?'}",
-                    hint=f"Remove it there first: domains:remove {owner.name if owner else 'APP'} {hostname}",
-                ) from None
+                raise hostname_taken(hostname, domain_owner(db, hostname)) from None
 
 
 def set_global_domains(db: Database, hostnames: Iterable[Hostname]) -> None:

@@ -117,6 +117,29 @@ def test_an_app_of_others_and_none_sound_the_same(deployer: Client) -> None:
     assert theirs.error.replace(THEIRS, "X") == none.error.replace("acl-nothere", "X")
 
 
+def test_what_others_have_is_not_named(root: Machine, deployer: Client) -> None:
+    root.paas("domains:add", THEIRS, "theirs.example.com")
+    root.paas("ports:set", THEIRS, "tcp:7411:7411")
+    root.paas("redirect:set", THEIRS, "moved.example.com", "theirs.example.com")
+    declared = deployer.repository("acl-declared", httpd("x") | {"paas.yml": "domains: [theirs.example.com]\n"})
+    for done, known in (
+        (deployer.ssh("domains:add", OURS, "theirs.example.com", check=False), "domains:add"),
+        (deployer.ssh("domains:add", OURS, "moved.example.com", check=False), "domains:add"),
+        (deployer.ssh("domains:add", OURS, f"{THEIRS}.paas.test", check=False), ""),
+        (deployer.ssh("redirect:set", OURS, "theirs.example.com", "x.example.com", check=False), ""),
+        (deployer.ssh("ports:add", OURS, "tcp:7411:5000", check=False), ""),
+        (deployer.ssh("ports:set", OURS, "tcp:7411:5000", check=False), ""),
+        (deployer.ssh("proxy:set", OURS, "proxy-port", "7411", check=False), ""),
+        (declared.push(OURS, check=False), ""),
+    ):
+        assert done.status != 0, done.argv
+        assert "another app" in done.error and THEIRS not in done.error.replace(f"{THEIRS}.paas.test", ""), done.error
+        assert not known or "Choose another hostname" in done.error
+    assert THEIRS not in deployer.ssh("events", OURS).text.replace(f"{THEIRS}.paas.test", "")
+    for argv in (("domains:add", OURS, "theirs.example.com"), ("ports:add", OURS, "tcp:7411:5000")):
+        assert f"app {THEIRS}" in root.paas(*argv, check=False).error
+
+
 def test_git_obeys(root: Machine, deployer: Client, viewer: Client, nobody: Client) -> None:
     repository = nobody.repository("acl", httpd("x"))
     for app in (OURS, THEIRS, "acl-fresh"):
