@@ -51,7 +51,6 @@ from paas.registry.registries import Registries
 from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.runtime import Runtime
 from paas.schedulers.checks import Checks
-from paas.schedulers.healthchecks import Healthchecks
 from paas.schedulers.linked import Linked
 from paas.settings import Settings
 from paas.source.accounts import Accounts
@@ -92,7 +91,6 @@ class Platform:
     kept_logs: KeptLogs
     cron: Cron
     checks: Checks
-    health: Healthchecks
     containers: Containers
     container_files: Files
     proxy: Proxy

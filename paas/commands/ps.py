@@ -155,8 +155,8 @@ def _report(ctx: Context, app: App) -> Report:
     }
     for row in sorted(rows, key=lambda row: row.instance.state is InstanceState.DRAINING):
         text = f"{row.instance.state} (container {row.instance.id[:12]}, release {row.instance.release})"
-        if reason := ctx.platform.health.unready(row.instance.id):
-            text += f"; gets no requests because it {reason}"
+        if row.unready:
+            text += f"; gets no requests because it {'; '.join(row.unready.values())}"
         if row.restarts:
             text += f"; restarted {row.restarts} times, last because it {row.reason}"
         key = f"status-{row.instance.name}"

@@ -347,7 +347,6 @@ class Engine:
             cron=timer,
             runtime=runtime,
             checks=checks,
-            health=health,
             kept_logs=kept_logs,
             containers=containers,
             container_files=Files(containers.parts, containers.life, paths),

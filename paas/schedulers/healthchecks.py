@@ -1,7 +1,7 @@
 """Liveness and readiness: instances that serve are asked again and again, by one thread with a few workers.
 
 What fails its readiness checks gets no new connections until it is ready again; what fails its liveness checks is
-replaced. This is known to the running engine alone: after a restart of it every instance counts as ready at first.
+replaced. What an instance fails stands in its row: the next engine knows it too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from paas.schedulers.services import Services
 from paas.state import apps, releases
 from paas.state.apps import App
 from paas.state.database import Database
+from paas.state.releases import InstanceRow
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,16 @@ class _Watched:
     failures: int = 0
     bad: bool = False
     over: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is known under in the instance's row."""
+        return f"{self.check.kind} {title_of(self.check)}"
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether failing it means no new connections."""
+        return self.check.kind == "readiness" and not self.check.warn
 
 
 class Healthchecks:
@@ -65,8 +76,6 @@ class Healthchecks:
         self._condition = threading.Condition()
         self._following = threading.Lock()
         self._watched: dict[str, list[_Watched]] = {}
-        self._bad: dict[str, dict[str, str]] = {}
-        """Instance -> readiness check -> why it is not good."""
         self._queue: list[tuple[float, int, _Watched]] = []
         self._numbers = itertools.count()
         self._closing = False
@@ -101,12 +110,27 @@ class Healthchecks:
                     began = known[0].began if known else time.monotonic()
                     host = self._host(app)
                     wanted[instance.id] = [_Watched(app.id, instance, policy.complete(c), host, began) for c in checks]
+            self._recall(app, rows, wanted)
             self._replace(app, wanted)
 
-    def unready(self, id: str) -> str:
-        """Why an instance gets no connections; '' when it does."""
-        with self._condition:
-            return "; ".join(self._bad.get(id, {}).values())
+    def _recall(self, app: App, rows: list[InstanceRow], wanted: dict[str, list[_Watched]]) -> None:
+        """Let checks begin with what their instances are known to fail, and forget what is not checked any more."""
+        changed = False
+        for row in rows:
+            if not row.unready or _same(wanted.get(row.instance.id), self._watched.get(row.instance.id)):
+                continue
+            if ending := next((why for name, why in row.unready.items() if name.startswith("liveness")), ""):
+                wanted.pop(row.instance.id, None)  # who found that out has not ended it
+                self._end_later(row.instance, ending)
+                continue
+            failed = [w for w in wanted.get(row.instance.id, ()) if w.holds_back and w.name in row.unready]
+            for watched in failed:
+                watched.bad, watched.failures = True, watched.check.attempts or 1
+            still = {watched.name: row.unready[watched.name] for watched in failed}
+            changed |= still != row.unready
+            releases.set_unready(self._db, row.instance.id, still)
+        if changed:
+            self._services.publish(app)
 
     def _replace(self, app: App, wanted: dict[str, list[_Watched]]) -> None:
         with self._condition:
@@ -114,14 +138,12 @@ class Healthchecks:
                 if present[0].app != app.id:
                     continue
                 fresh = wanted.get(id)
-                if fresh and [(w.check, w.host) for w in fresh] == [(w.check, w.host) for w in present]:
+                if _same(fresh, present):
                     del wanted[id]  # nothing has changed: what is known of it stays
                     continue
                 for watched in present:
                     watched.over = True
                 del self._watched[id]
-                self._bad.pop(id, None)
-                self._services.set_ready(id, True)
             self._watched.update(wanted)
             for id in wanted:
                 for watched in wanted[id]:
@@ -178,35 +200,33 @@ class Healthchecks:
                 self._asker.command(instance.id, check.on_failure, _ON_FAILURE_TIMEOUT)
         if check.warn:
             return
-        if check.kind == "readiness":
-            self._set_ready(watched, "" if not bad else text)
-        elif bad:
+        self._set_ready(watched, text if bad else "")
+        if bad and check.kind == "liveness":
             watched.over = True
-            threading.Thread(
-                target=self._replace_instance, args=(instance, text), name="unhealthy", daemon=True
-            ).start()
+            self._end_later(instance, text)
 
     def _set_ready(self, watched: _Watched, reason: str) -> None:
-        id = watched.instance.id
-        with self._condition:
-            if watched.over:
+        """Give the instance no new connections while it fails anything, nor while it ends for that."""
+        with self._following:
+            row = releases.instance(self._db, watched.instance.id)
+            if watched.over or row is None:
                 return
-            reasons = self._bad.setdefault(id, {})
-            reasons.pop(title_of(watched.check), None)
-            if reason:
-                reasons[title_of(watched.check)] = reason
-            ready = not reasons
-        self._publish(id, ready)
-
-    def _publish(self, id: str, ready: bool) -> None:
-        self._services.set_ready(id, ready)
-        row = releases.instance(self._db, id)
-        if row is not None:
+            others = {name: why for name, why in row.unready.items() if name != watched.name}
+            releases.set_unready(self._db, row.instance.id, others | ({watched.name: reason} if reason else {}))
             self._services.publish(apps.by_id(self._db, row.app_id))
 
-    def _replace_instance(self, instance: Instance, reason: str) -> None:
+    def _end_later(self, instance: Instance, reason: str) -> None:
+        threading.Thread(target=self._end, args=(instance, reason), name="unhealthy", daemon=True).start()
+
+    def _end(self, instance: Instance, reason: str) -> None:
         try:
-            self._publish(instance.id, False)  # nothing new while it ends
             self._fail(instance.id, reason)
         except PaasError as error:
             log.error("%s of %s could not be ended: %s", instance.name, instance.app, error.message)
+
+
+def _same(one: list[_Watched] | None, other: list[_Watched] | None) -> bool:
+    """Whether both look at the same in the same way."""
+    if one is None or other is None:
+        return False
+    return [(w.check, w.host) for w in one] == [(w.check, w.host) for w in other]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from ipaddress import IPv4Address
 
 from paas.model import WEB, Instance, InstanceState, Release
@@ -29,9 +28,6 @@ class Services:
         self._db = db
         self._network = network
         self.linked = Linked(db, network, runtime, self.address)
-        self._lock = threading.Lock()
-        self._unready: frozenset[str] = frozenset()
-        """Instances that run and get no new connections."""
         self._forwards: dict[int, list[Forward]] = {}
         """By app: a deploy looks at its own app only, however many there are."""
 
@@ -39,11 +35,6 @@ class Services:
         """The stable virtual address of a process type; given on first use."""
         candidates = (service_address(self._settings, number) for number in itertools.count(1))
         return services.address(self._db, app, process, candidates)
-
-    def set_ready(self, id: str, ready: bool) -> None:
-        """Whether an instance gets new connections; `publish` puts it into force."""
-        with self._lock:
-            self._unready = self._unready - {id} if ready else self._unready | {id}
 
     def publish(self, app: App) -> None:
         """Point new connections at the instances that run now: one change of the network, atomic."""
@@ -74,7 +65,7 @@ class Services:
     def _serving(self, app: App) -> tuple[Release | None, list[Instance]]:
         """An app's current release and its web instances that run and are ready."""
         rows = releases.instances(self._db, app, (InstanceState.RUNNING,))
-        web = [row.instance for row in rows if row.instance.process == WEB and row.instance.id not in self._unready]
+        web = [row.instance for row in rows if row.instance.process == WEB and not row.unready]
         return releases.current(self._db, app), web
 
     def _publish_forwards(self) -> None:

@@ -297,6 +297,10 @@ CREATE TABLE networks (
 ) WITHOUT ROWID;
 """
 
+_10_READINESS = """
+ALTER TABLE instances ADD COLUMN unready TEXT NOT NULL DEFAULT '{}';   -- JSON: failed check -> why
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _1_FOUNDATION,
     _2_BUILDS,
@@ -307,4 +311,5 @@ MIGRATIONS: tuple[str, ...] = (
     _7_ORDER_OF_DOMAINS,
     _8_STORAGE,
     _9_NETWORKS,
+    _10_READINESS,
 )

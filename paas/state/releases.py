@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -165,6 +165,8 @@ class InstanceRow:
     started: str
     restarts: int
     reason: str
+    unready: Mapping[str, str]
+    """Checks that it fails while it runs -> why. While there are any it gets no new connections."""
 
 
 _INSTANCES = "SELECT instances.*, apps.name FROM instances JOIN apps ON apps.id = instances.app"
@@ -209,6 +211,10 @@ def set_instance_state(db: Database, id: str, state: InstanceState) -> None:
     db.execute("UPDATE instances SET state = ? WHERE id = ?", (state, id))
 
 
+def set_unready(db: Database, id: str, checks: Mapping[str, str]) -> None:
+    db.execute("UPDATE instances SET unready = ? WHERE id = ?", (json.dumps(dict(checks)), id))
+
+
 def carry_over(db: Database, ids: Iterable[str], release: int) -> None:
     """Let instances that a new release leaves as they are belong to it."""
     with db.transaction() as connection:
@@ -234,4 +240,4 @@ def _instance(row: Row) -> InstanceRow:
         port=row["port"],
         state=InstanceState(row["state"]),
     )
-    return InstanceRow(value, row["app"], row["started"], row["restarts"], row["reason"])
+    return InstanceRow(value, row["app"], row["started"], row["restarts"], row["reason"], json.loads(row["unready"]))

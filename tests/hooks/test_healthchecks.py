@@ -133,3 +133,28 @@ def test_while_they_run(machine: Machine, client: Client, repository: Repository
     wait_until(replaced, "web.2 is replaced", 20)
     assert "because it failed its liveness check heart beat: answered 404" in report(client)["status-web.2"]
     wait_until(lambda: answering(machine) == {"web.1", "web.2"}, "both serve")
+
+
+def test_what_is_not_ready_stays_so_for_the_next_engine(
+    machine: Machine, client: Client, repository: Repository
+) -> None:
+    """The next engine asks late: what it does at first, it does by what the last one knew."""
+    check = {"type": "readiness", "path": "/ready", "wait": 0.2, "attempts": 1, "timeout": 1, "initialDelay": 2}
+    formation = {"web": {"quantity": 2}}
+    repository.commit({"app.json": said(check, formation=formation)})
+    repository.push(APP)
+    client.ssh("enter", APP, "web.1", "rm", "/www/ready")
+    wait_until(lambda: "gets no requests" in report(client)["status-web.1"], "web.1 is not ready")
+    for end in (machine.engine_kill, machine.engine_stop):
+        end()
+        machine.engine_start()
+        found = {machine.get(APP, "/who").text.strip() for _ in range(40)}
+        assert found == {"web.2"}, "not one request goes to it"
+        assert "readiness check /ready: answered 404" in report(client)["status-web.1"]
+    client.ssh("enter", APP, "web.1", "touch", "/www/ready")
+    wait_until(lambda: answering(machine) == {"web.1", "web.2"}, "it gets traffic again")
+    client.ssh("enter", APP, "web.1", "rm", "/www/ready")
+    wait_until(lambda: answering(machine) == {"web.2"}, "it gets no traffic")
+    client.ssh("checks:skip", APP, "web")
+    wait_until(lambda: answering(machine) == {"web.1", "web.2"}, "what nobody checks gets traffic")
+    client.ssh("checks:enable", APP)
