@@ -51,6 +51,8 @@ class Settings:
     build_cache: int = _setting(10 << 30, "bytes of layers that only the build cache needs, before the oldest go")
     check_timeout: int = _setting(60, "seconds a new instance has to become healthy")
     drain_timeout: int = _setting(60, "seconds an old instance has to finish its connections before SIGTERM")
+    hold_timeout: int = _setting(10, "seconds requests wait for a lone instance that is restarted; 0: not at all")
+    nginx_limit: int = _setting(16, "replaced nginx processes that may live on for their open connections")
     stop_timeout: int = _setting(30, "seconds from SIGTERM to SIGKILL")
     registry_mirrors: str = _setting("", "URLs, separated by commas, that are asked before docker.io")
     insecure_registries: str = _setting("", "HOST[:PORT] of registries that may be spoken to without TLS, with commas")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 
 from paas.apps import access, buildpacks, checking, container_settings, lifecycle, logs
@@ -60,10 +61,10 @@ from paas.errors import SystemFailure
 from paas.image.store import ImageStore
 from paas.names import AppName
 from paas.network.addresses import host_address
+from paas.network.guard import Guard
 from paas.network.listening import who_listens
 from paas.network.network import Network
 from paas.network.resolv import resolv_conf
-from paas.network.rules import NetworkState
 from paas.paths import Paths
 from paas.proxy.proxy import Proxy
 from paas.registry.archives import ImageFiles
@@ -234,7 +235,10 @@ class Engine:
         lost = supervisor.adopt({**containers.present(), **detached.present()})
         containers.adopt()
         detached.adopt()
-        network.restore(NetworkState(*services.wanted(), proxy.ports_in_force()))
+        network.restore(replace(services.wanted(), proxy=proxy.ports_in_force()))
+        guard = Guard(network)
+        undo.callback(guard.close)
+        guard.start()
         services.linked.publish()
         routing.start()
         supervisor.boot(lost)

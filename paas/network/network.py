@@ -10,10 +10,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from paas.errors import SystemFailure
-from paas.network import rules
+from paas.network import neighbours, rules
 from paas.network.links import Links
 from paas.network.nft import Nft
 from paas.network.rules import Backend, Forward, Frame, NetworkState
+from paas.network.ruleset import Ruleset
 from paas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -29,9 +30,13 @@ class Network:
             settings.instance_network,
             settings.service_network,
             settings.proxy_port_range,
+            max(1, settings.hold_timeout),
         )
         self._lock = threading.Lock()
         self._nft = Nft()
+        self._ruleset = Ruleset(Nft(json=True))
+        self._table = 0
+        """The kernel's number for the table that was made here."""
         self._links = Links(settings.link_prefix)
         self._state = NetworkState()
         self._forwards: dict[str, tuple[Forward, ...]] = {}
@@ -51,7 +56,7 @@ class Network:
             self._forwards = {**self._forwards, "apps": tuple(state.forwards)}
             self._restored = True
             state = replace(state, forwards=self._merged())
-            self._nft.run(rules.whole(self._frame, state))
+            self._make(state)
             self._state = state
 
     def connect(self, netns: Path, link: str, address: IPv4Address) -> None:
@@ -62,22 +67,34 @@ class Network:
         """Remove a link; harmless when it is not there."""
         self._links.remove(link)
 
-    def set_service(self, address: IPv4Address, ports: Mapping[int, Sequence[Backend]]) -> None:
-        """From now on new connections to the virtual address's ports go to these instances, in turn."""
+    def set_service(self, address: IPv4Address, ports: Mapping[int, Sequence[Backend]], *, hold: bool = False) -> None:
+        """From now on new connections to the virtual address's ports go to these instances, in turn.
+
+        Where there is none they are refused; with `hold` they wait for a moment, as an instance will come soon.
+        """
         wanted = {port: tuple(backends) for port, backends in ports.items()}
         with self._lock:
             before = self._state.services.get(address, {})
             services = {**self._state.services, address: wanted}
-            self._change(
-                rules.set_service(self._frame, address, before, wanted), replace(self._state, services=services)
-            )
+            others = {key for key in self._state.held if key[0] != address}
+            held = frozenset(others | {(address, port) for port in wanted if hold and not wanted[port]})
+            commands = [
+                rules.set_held(self._frame, self._state.held, held),
+                rules.set_service(self._frame, address, before, wanted),
+            ]
+            self._change("\n".join(filter(None, commands)), replace(self._state, services=services, held=held))
 
     def remove_service(self, address: IPv4Address) -> None:
         """Refuse connections to the virtual address from now on; harmless when it is not known."""
         with self._lock:
             services = dict(self._state.services)
             before = services.pop(address, {})
-            self._change(rules.set_service(self._frame, address, before, {}), replace(self._state, services=services))
+            held = frozenset(key for key in self._state.held if key[0] != address)
+            commands = [
+                rules.set_held(self._frame, self._state.held, held),
+                rules.set_service(self._frame, address, before, {}),
+            ]
+            self._change("\n".join(filter(None, commands)), replace(self._state, services=services, held=held))
 
     def set_forwards(self, forwards: Sequence[Forward], owner: str = "apps") -> None:
         """The host ports that lead straight to the containers of this owner; those of others stay.
@@ -88,13 +105,15 @@ class Network:
             self._forwards[owner] = tuple(forwards)
             merged = self._merged()
             if self._restored and merged != tuple(self._state.forwards):
-                self._change(rules.set_forwards(self._frame, merged), replace(self._state, forwards=merged))
+                commands = rules.set_forwards(self._frame, self._state.forwards, merged)
+                self._change(commands, replace(self._state, forwards=merged))
 
     def set_proxy(self, ports: Mapping[int, int]) -> None:
         """Public port -> local port of the nginx that takes new connections."""
         with self._lock:
             if dict(ports) != dict(self._state.proxy):
-                self._change(rules.set_proxy(self._frame, ports), replace(self._state, proxy=dict(ports)))
+                commands = rules.set_proxy(self._frame, self._state.proxy, ports)
+                self._change(commands, replace(self._state, proxy=dict(ports)))
 
     def set_linked(
         self, hosts: Mapping[IPv4Address, Sequence[IPv4Address]], links: frozenset[tuple[IPv4Address, IPv4Address]]
@@ -105,12 +124,14 @@ class Network:
             self._change(rules.set_linked(self._frame, self._state, after), after)
 
     def _merged(self) -> tuple[Forward, ...]:
-        """Each port once: an element given twice would have nft refuse them all."""
-        found: dict[tuple[str, IPv4Address | None, int], Forward] = {}
-        for forwards in self._forwards.values():
-            for forward in forwards:
-                found.setdefault((forward.protocol, forward.on, forward.host_port), forward)
-        return tuple(found.values())
+        """Each port is one owner's, the first's who has it."""
+        owners: dict[tuple[str, IPv4Address | None, int], str] = {}
+        found = []
+        for owner, forwards in self._forwards.items():
+            for each in forwards:
+                if owners.setdefault((each.protocol, each.on, each.host_port), owner) == owner:
+                    found.append(each)
+        return tuple(found)
 
     def _change(self, commands: str, state: NetworkState) -> None:
         """The table is made anew where the change does not fit: somebody else may have flushed it."""
@@ -119,8 +140,25 @@ class Network:
                 self._nft.run(commands)
         except SystemFailure as error:
             log.warning("%s; making the table anew", error.message)
-            self._nft.run(rules.whole(self._frame, state))
+            self._make(state)
         self._state = state
+
+    def _make(self, state: NetworkState) -> None:
+        self._nft.run(rules.whole(self._frame, state))
+        self._table = self._ruleset.tables().get(("inet", self._frame.table), 0)
+
+    def repair(self) -> bool:
+        """Make the table anew when it is not the one that was made here: somebody has flushed all rules, or loaded
+        what they had saved of an earlier one. Returns whether that was so."""
+        with self._lock:
+            if not self._restored or self._ruleset.tables().get(("inet", self._frame.table)) == self._table:
+                return False
+            self._make(self._state)
+            return True
+
+    def admit(self) -> list[str]:
+        """Let what this table decides about pass the firewalls of others; says what stands in the way all the same."""
+        return neighbours.admit(self._ruleset, self._frame)
 
     def teardown(self) -> None:
         """Remove the table, the route and all links."""

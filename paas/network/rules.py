@@ -2,11 +2,14 @@
 
     services    virtual address . port   -> a chain that spreads new connections over the instances
     links       container . virtual address of an app on the same network, which it reaches on all ports (hosts)
-    forwards    host port                -> address . port of an instance
+    forwards    host port                -> a chain that spreads new connections over instances
     forwards_on host address . host port -> the same, for that address of the host alone
-    proxy       public port              -> the local port of the nginx that is current
+    proxy       public port              -> a chain that leads to the local port of the nginx that is current
+    held        virtual address . port   that has no instance for a moment: who comes waits (see waiting.py)
 
-Maps and sets keep the cost of a packet the same however many apps there are.
+Maps and sets keep the cost of a packet the same however many apps there are. What changes while connections come is the
+one rule of a chain, never the element that leads there: kernels before 6.17 may find neither the old nor the new
+element of a map for the blink in which a transaction takes effect.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Literal
 
+from paas.network import waiting
+
 Backend = tuple[IPv4Address, int]
 
 METADATA = "{ 100.100.100.200, 168.63.129.16, 169.254.0.0/16 }"
@@ -24,6 +29,8 @@ METADATA = "{ 100.100.100.200, 168.63.129.16, 169.254.0.0/16 }"
 
 @dataclass(frozen=True, slots=True)
 class Forward:
+    """Several of one port: new connections go to each in turn."""
+
     protocol: Literal["tcp", "udp"]
     host_port: int
     address: IPv4Address
@@ -43,6 +50,8 @@ class NetworkState:
     """Virtual address -> instances, for whoever is linked to it: all ports."""
     links: frozenset[tuple[IPv4Address, IPv4Address]] = frozenset()
     """(container, virtual address)"""
+    held: frozenset[Backend] = frozenset()
+    """Ports of virtual addresses at which who comes waits a moment for an instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,8 @@ class Frame:
     instance_network: str
     service_network: str
     proxy_ports: tuple[int, int]
+    hold: int = 10
+    """Seconds that connections wait for an instance."""
 
 
 def whole(frame: Frame, state: NetworkState) -> str:
@@ -62,9 +73,10 @@ def whole(frame: Frame, state: NetworkState) -> str:
     parts = [f"add table {name}", f"delete table {name}", _skeleton(frame)]
     for address, ports in state.services.items():
         parts.append(set_service(frame, address, {}, ports))
-    parts.append(set_forwards(frame, state.forwards))
-    parts.append(set_proxy(frame, state.proxy))
+    parts.append(set_forwards(frame, (), state.forwards))
+    parts.append(set_proxy(frame, {}, state.proxy))
     parts.append(set_linked(frame, NetworkState(), state))
+    parts.append(set_held(frame, frozenset(), state.held))
     return "\n".join(parts)
 
 
@@ -78,43 +90,77 @@ def set_service(
 
     A port without any instance refuses connections.
     """
-    name, lines = f"inet {frame.table}", list[str]()
+    lines = list[str]()
     for port in sorted({*before, *after}):
         chain, key = f"s_{address}_{port}".replace(".", "_"), f"{address} . {port}"
         old, new = list(before.get(port, ())), list(after.get(port, ()))
-        if new == old:
+        if new != old:
+            rules = [_spread(new, "tcp")] if new else []
+            lines += _set_chain(frame, chain, "services", key, rules, known=bool(old))
+    return "\n".join(lines)
+
+
+def set_forwards(frame: Frame, before: Sequence[Forward], after: Sequence[Forward]) -> str:
+    """Change forwarded ports; nothing ("") when they are the same."""
+    old, new = _by_port(before), _by_port(after)
+    lines = list[str]()
+    for key in sorted({*old, *new}):
+        if old.get(key) == new.get(key):
             continue
-        if new:
-            lines += [f"add chain {name} {chain}", f"flush chain {name} {chain}"]
-            lines.append(f"add rule {name} {chain} {_spread(new)}")
-            if not old:
-                lines.append(f"add element {name} services {{ {key} : goto {chain} }}")
-        elif old:
-            lines.append(f"delete element {name} services {{ {key} : goto {chain} }}")
-            lines += [f"flush chain {name} {chain}", f"delete chain {name} {chain}"]
+        protocol, port, on = key
+        name = f"f_{on}_{protocol}_{port}".replace(".", "_") if on else f"f_{protocol}_{port}"
+        map = "forwards_on" if on else "forwards"
+        element = f"{on} . {protocol} . {port}" if on else f"{protocol} . {port}"
+        rules = [_spread(new[key], protocol)] if key in new else []
+        lines += _set_chain(frame, name, map, element, rules, known=key in old)
     return "\n".join(lines)
 
 
-def set_forwards(frame: Frame, forwards: Sequence[Forward]) -> str:
-    """Replace all forwarded ports."""
+def _by_port(forwards: Sequence[Forward]) -> dict[tuple[str, int, str], list[Backend]]:
+    """(protocol, host port, address of the host or '') -> where it leads."""
+    found: dict[tuple[str, int, str], list[Backend]] = {}
+    for each in forwards:
+        found.setdefault((each.protocol, each.host_port, str(each.on or "")), []).append((each.address, each.port))
+    return found
+
+
+def set_proxy(frame: Frame, before: Mapping[int, int], after: Mapping[int, int]) -> str:
+    """Lead public ports to other local ports; nothing ("") when they are the same."""
+    lines = list[str]()
+    for public in sorted({*before, *after}):
+        local = after.get(public)
+        if local == before.get(public):
+            continue
+        # A redirect takes the address of the interface packets came by, and the host's end of a link has none.
+        inner = f'iifname "{frame.link_prefix}*" meta l4proto tcp dnat ip to 127.0.0.1:{local}'
+        rules = [inner, f"meta l4proto tcp redirect to :{local}"] if local else []
+        lines += _set_chain(frame, f"p_{public}", "proxy", str(public), rules, known=public in before)
+    return "\n".join(lines)
+
+
+def set_held(frame: Frame, before: frozenset[Backend], after: frozenset[Backend]) -> str:
+    """Let who comes to these ports wait; what was held before goes on as long as it had left."""
+    name, lines = f"inet {frame.table}", list[str]()
+    for address, port in sorted(before - after):
+        # It may be over by itself: adding what is there does nothing, and then it can be deleted in any case.
+        lines.append(f"add element {name} held {{ {address} . {port} }}")
+        lines.append(f"delete element {name} held {{ {address} . {port} }}")
+    for address, port in sorted(after - before):
+        lines.append(f"add element {name} held {{ {address} . {port} timeout {frame.hold}s }}")
+    return "\n".join(lines)
+
+
+def _set_chain(frame: Frame, chain: str, map: str, element: str, rules: Sequence[str], *, known: bool) -> list[str]:
+    """A chain that an element of a verdict map leads to; without rules both go. `known`: both are there."""
     name = f"inet {frame.table}"
-    lines = [f"flush map {name} forwards", f"flush map {name} forwards_on"]
-    anywhere = [f"{f.protocol} . {f.host_port} : {f.address} . {f.port}" for f in forwards if f.on is None]
-    on_one = [f"{f.on} . {f.protocol} . {f.host_port} : {f.address} . {f.port}" for f in forwards if f.on is not None]
-    for map, entries in (("forwards", anywhere), ("forwards_on", on_one)):
-        if entries:
-            lines.append(f"add element {name} {map} {{ {', '.join(entries)} }}")
-    return "\n".join(lines)
-
-
-def set_proxy(frame: Frame, ports: Mapping[int, int]) -> str:
-    """Replace all public ports."""
-    name = f"inet {frame.table}"
-    lines = [f"flush map {name} proxy"]
-    if ports:
-        entries = ", ".join(f"{public} : {local}" for public, local in sorted(ports.items()))
-        lines.append(f"add element {name} proxy {{ {entries} }}")
-    return "\n".join(lines)
+    if rules:
+        lines = [f"add chain {name} {chain}", f"flush chain {name} {chain}"]
+        lines += [f"add rule {name} {chain} {rule}" for rule in rules]
+        return lines if known else [*lines, f"add element {name} {map} {{ {element} : goto {chain} }}"]
+    if not known:
+        return []
+    lines = [f"delete element {name} {map} {{ {element} : goto {chain} }}"]
+    return [*lines, f"flush chain {name} {chain}", f"delete chain {name} {chain}"]
 
 
 def set_linked(frame: Frame, before: NetworkState, after: NetworkState) -> str:
@@ -123,16 +169,9 @@ def set_linked(frame: Frame, before: NetworkState, after: NetworkState) -> str:
     for address in sorted({*before.hosts, *after.hosts}):
         chain = f"h_{address}".replace(".", "_")
         old, new = list(before.hosts.get(address, ())), list(after.hosts.get(address, ()))
-        if new == old:
-            continue
-        if new:
-            lines += [f"add chain {name} {chain}", f"flush chain {name} {chain}"]
-            lines.append(f"add rule {name} {chain} {_spread_hosts(new)}")
-            if not old:
-                lines.append(f"add element {name} hosts {{ {address} : goto {chain} }}")
-        else:
-            lines.append(f"delete element {name} hosts {{ {address} : goto {chain} }}")
-            lines += [f"flush chain {name} {chain}", f"delete chain {name} {chain}"]
+        if new != old:
+            rules = [_spread_hosts(new)] if new else []
+            lines += _set_chain(frame, chain, "hosts", str(address), rules, known=bool(old))
     for verb, pairs in (("delete", before.links - after.links), ("add", after.links - before.links)):
         if pairs:
             entries = ", ".join(f"{container} . {address}" for container, address in sorted(pairs))
@@ -147,12 +186,12 @@ def _spread_hosts(backends: Sequence[IPv4Address]) -> str:
     return f"dnat ip to numgen inc mod {len(backends)} map {{ {entries} }}"
 
 
-def _spread(backends: Sequence[Backend]) -> str:
+def _spread(backends: Sequence[Backend], protocol: str) -> str:
     if len(backends) == 1:
         address, port = backends[0]
-        return f"meta l4proto tcp dnat ip to {address}:{port}"
+        return f"meta l4proto {protocol} dnat ip to {address}:{port}"
     entries = ", ".join(f"{i} : {address} . {port}" for i, (address, port) in enumerate(backends))
-    return f"meta l4proto tcp dnat ip to numgen inc mod {len(backends)} map {{ {entries} }}"
+    return f"meta l4proto {protocol} dnat ip to numgen inc mod {len(backends)} map {{ {entries} }}"
 
 
 def _skeleton(frame: Frame) -> str:
@@ -164,21 +203,21 @@ table inet {frame.table} {{
         type ipv4_addr . inet_service : verdict
     }}
     map forwards {{
-        type inet_proto . inet_service : ipv4_addr . inet_service
+        type inet_proto . inet_service : verdict
     }}
     map forwards_on {{
-        type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+        type ipv4_addr . inet_proto . inet_service : verdict
     }}
     map proxy {{
-        type inet_service : inet_service
+        type inet_service : verdict
     }}
-
     map hosts {{
         type ipv4_addr : verdict
     }}
     set links {{
         type ipv4_addr . ipv4_addr
     }}
+{waiting.sets(frame.hold)}
 
     chain to_services {{
         ip daddr . tcp dport vmap @services
@@ -189,11 +228,9 @@ table inet {frame.table} {{
     }}
     chain to_host {{
         tcp dport {low}-{high} return
-        dnat ip to ip daddr . meta l4proto . th dport map @forwards_on
-        dnat ip to meta l4proto . th dport map @forwards
-        # A redirect takes the address of the interface packets came by, and the host's end of a link has none.
-        iifname {ours} meta l4proto tcp dnat ip to 127.0.0.1:tcp dport map @proxy
-        meta l4proto tcp redirect to :tcp dport map @proxy
+        ip daddr . meta l4proto . th dport vmap @forwards_on
+        meta l4proto . th dport vmap @forwards
+        tcp dport vmap @proxy
     }}
 
     chain spoofed {{
@@ -222,9 +259,13 @@ table inet {frame.table} {{
         ip saddr {frame.instance_network} oifname != {ours} masquerade
     }}
 
+{waiting.chains(frame.proxy_ports)}
+
     chain input {{
         type filter hook input priority filter; policy accept;
+        {waiting.refusals(ours, frame.service_network)}
         ct state established,related accept
+        ip daddr . tcp dport @held goto wait
         ip daddr {frame.service_network} meta l4proto tcp reject with tcp reset
         iifname != "lo" tcp dport {low}-{high} ct status & dnat == 0 drop
         iifname {ours} goto from_containers

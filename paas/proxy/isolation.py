@@ -10,22 +10,23 @@ from dataclasses import asdict
 
 from paas.errors import PaasError
 from paas.paths import TEMPLATES
+from paas.proxy.remembered import Remembered
 from paas.routes import Route
 
 
 class Isolation:
     """Remembers for each app the last route that nginx took."""
 
-    def __init__(self, fallback: Callable[[Route], Route]) -> None:
+    def __init__(self, fallback: Callable[[Route], Route], good: Remembered) -> None:
         """`fallback` makes a route that nginx takes, for an app that has never had one."""
         self._fallback = fallback
-        self._good: dict[str, Route] = {}
+        self._good = good
         self.refused: dict[str, str] = {}
         """Apps that have not got the configuration they ought to have, and what nginx said."""
 
     def accept(self, routes: Sequence[Route]) -> None:
         """nginx serves all of these."""
-        self._good = {route.app: route for route in routes}
+        self._good.keep({route.app: route for route in routes})
         self.refused = {}
 
     def without_the_broken(
@@ -43,13 +44,13 @@ class Isolation:
                 found.append(route)
                 continue
             refused[route.app] = words
-            candidates = [self._good.get(route.app), self._fallback(route)]
+            candidates = [self._good.routes.get(route.app), self._fallback(route)]
             usable = [each for each in candidates if each is not None and problem(each) is None]
             found += usable[:1]
         if not refused:
             raise error
         self.refused = refused
-        self._good = {route.app: route for route in found}
+        self._good.keep({route.app: route for route in found})
         return found
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from paas.errors import SystemFailure
 from paas.system import run as system
 from paas.system.processes import gone_within
-from paas.system.sockets import tcp_sockets
 
 NGINX = "/usr/sbin/nginx"
+_STARTING = 5.0
+"""Seconds until a master has written its pid; it takes a millisecond."""
 
 
 class Generation:
@@ -26,6 +28,12 @@ class Generation:
     def start(self, error_log: Path) -> None:
         """Start it; when this returns it accepts connections. Raises SystemFailure with nginx's own message."""
         self._run("-e", str(error_log))
+        # What has been started ends as soon as it listens; that it serves shows in the pid, which its child writes.
+        deadline = time.monotonic() + _STARTING
+        while self.pid is None:
+            if time.monotonic() > deadline:
+                raise SystemFailure("nginx has ended as soon as it was started")
+            time.sleep(0.001)
 
     def test(self) -> None:
         """Let nginx read its configuration and nothing more. Raises SystemFailure with nginx's own message."""
@@ -95,11 +103,6 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         pass
-
-
-def connections(ports: set[int]) -> int:
-    """Connections on local TCP ports of this host that are not over yet."""
-    return sum(1 for found in tcp_sockets() if found.is_open and found.port in ports)
 
 
 def free_ports(count: int, low: int, high: int, after: int) -> list[int]:

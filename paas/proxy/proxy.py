@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,20 +19,19 @@ from paas.proxy import render
 from paas.proxy.generations import Generations
 from paas.proxy.isolation import Isolation, digest_of
 from paas.proxy.logs import AppLogs
-from paas.proxy.nginx import Generation, connections
+from paas.proxy.nginx import Generation
 from paas.proxy.ports import PublicPorts
-from paas.proxy.render import State
+from paas.proxy.remembered import Remembered
+from paas.proxy.render import State, longest_idle
+from paas.proxy.replaced import Replaced
 from paas.routes import Route
 from paas.settings import Settings
 from paas.system.files import ensure_directory, remove_tree, write_atomic
 
 log = logging.getLogger(__name__)
 
-_OLD_ONES = 4
-"""Replaced nginx processes that may live on side by side; each takes about 10 MB."""
-_LONGEST = 3600.0
-"""Seconds a replaced nginx may live on for its connections (WebSockets)."""
-_QUIET = 1.0
+_LONGEST_PATIENCE = 60.0
+"""Seconds that an idle connection of a client is waited for, whatever an app's keepalive-timeout says."""
 
 
 class Proxy:
@@ -52,15 +50,19 @@ class Proxy:
         self._stopped = paths.run / "nginx" / "stopped"
         self._ports = PublicPorts()
         self._lock = threading.RLock()
+        self._turn = threading.Lock()
+        """Held by the one caller who brings nginx in step for all that wait."""
         self._counting = threading.Lock()
         self._asked = 0
         self._done = 0
+        self._forced = 0
         self._source: Callable[[], Sequence[Route]] = tuple
-        self._isolation = Isolation(self._fallback)
+        self._isolation = Isolation(self._fallback, Remembered(paths.nginx / "served.json"))
         self._current: Generation | None = None
         self._digest = ""
         self._local: dict[int, int] = {}
-        self._old: list[tuple[Generation, set[int]]] = []
+        self._patience = _LONGEST_PATIENCE
+        self._replaced = Replaced(settings.nginx_limit)
         self._closing = threading.Event()
 
     def start(self, source: Callable[[], Sequence[Route]], http2: Callable[[], bool]) -> None:
@@ -90,6 +92,7 @@ class Proxy:
     def close(self) -> None:
         """nginx goes on serving; the next engine takes it over."""
         self._closing.set()
+        self._replaced.close()
         self._ports.close()
 
     def apply(self, app: str | None = None, *, force: bool = False) -> None:
@@ -102,16 +105,27 @@ class Proxy:
         with self._counting:
             self._asked += 1
             mine = self._asked
-        with self._lock:
+            if force:
+                self._forced = mine
+        with self._turn:
             if self._stopped.exists():
                 return
             if self._done < mine:
-                covers = self._asked
-                self._swap(list(self._source()), force=force)
+                if force or not self._in_step():
+                    self._replaced.make_room()
+                with self._lock, self._counting:
+                    covers, forced = self._asked, self._forced > self._done
+                with self._lock:
+                    self._swap(list(self._source()), force=forced)
                 self._done = covers
             refused = self._isolation.refused.get(app or "")
         if refused is not None:
             raise SystemFailure(refused)
+
+    def _in_step(self) -> bool:
+        with self._lock:
+            wanted = digest_of(list(self._source()), self._generations.http2())
+            return self._current is not None and wanted == self._digest
 
     def stop_serving(self) -> None:
         """End nginx, and start none until `start_serving`. What is open is finished."""
@@ -119,7 +133,7 @@ class Proxy:
             write_atomic(self._stopped, "")
             self._redirect({})
             if self._current is not None:
-                self._retire(self._current, set(self._local.values()))
+                self._replaced.add(self._current, set(self._local.values()), self._patience)
             self._generations.forget_note()
             self._current, self._digest, self._local = None, "", {}
 
@@ -202,26 +216,39 @@ class Proxy:
             new, local = self._begin(routes)
             wanted = routes
         before, before_ports = self._current, set(self._local.values())
+        patience = self._patience
         self._current, self._digest, self._local = new, digest_of(wanted, http2), local
+        self._patience = min(longest_idle(wanted), _LONGEST_PATIENCE)
         self._generations.note(new, self._digest, local)
         if before is not None:
-            self._retire(before, before_ports)
+            self._replaced.add(before, before_ports, patience)
 
     def _begin(self, routes: Sequence[Route]) -> tuple[Generation, dict[int, int]]:
         """Start an nginx with these routes and lead new connections to it. Raises, and leaves all as it was."""
         public = self._generations.public_ports(routes)
         self._ports.hold(public)
-        local = self._generations.free(public)
-        new = self._generations.write(routes, local)
-        try:
-            new.start(self._logs / "error.log")
-            self._redirect(local)
-        except BaseException:
-            new.kill()
-            new.wait(5)
-            remove_tree(new.directory)
-            raise
-        return new, local
+        for last in (False, True):
+            local = self._generations.free(public)
+            new = self._generations.write(routes, local)
+            try:
+                new.start(self._logs / "error.log")
+                self._redirect(local)
+                if new.pid is not None:
+                    return new, local
+                self._redirect(self._local)
+                if last:
+                    raise SystemFailure("nginx ends as soon as it is started")
+            except BaseException:
+                self._discard(new)
+                raise
+            log.error("nginx %d ended as it was to serve; another one is started", new.number)
+            self._discard(new)
+        raise AssertionError
+
+    def _discard(self, generation: Generation) -> None:
+        generation.kill()
+        generation.wait(5)
+        remove_tree(generation.directory)
 
     def _problem(self, route: Route) -> str | None:
         """What speaks against one app's configuration, looked at alone; None if nothing."""
@@ -237,45 +264,17 @@ class Proxy:
 
     def _take_over(self) -> None:
         serving, digest, local = self._generations.noted()
-        for generation in list(self._generations):
+        for generation in sorted(self._generations, key=lambda generation: generation.number):
             if generation.number == serving:
                 self._current, self._digest, self._local = generation, digest, local
                 self._ports.hold(local)
                 self._redirect(local)
             elif generation.pid is not None or generation.orphans():
-                self._retire(generation, _ports_of(generation))
+                self._replaced.add(generation, _ports_of(generation), _LONGEST_PATIENCE)
             else:
                 remove_tree(generation.directory)
 
-    def _retire(self, generation: Generation, ports: set[int]) -> None:
-        self._old.append((generation, ports))
-        threading.Thread(target=self._drain, args=(generation, ports), name="nginx drain", daemon=True).start()
-        while len(self._old) > _OLD_ONES:
-            oldest, _ = self._old.pop(0)
-            log.info("nginx %d is told to end: too many old ones", oldest.number)
-            oldest.quit()
-
-    # -- threads --------------------------------------------------------------------------------------------------
-
-    def _drain(self, generation: Generation, ports: set[int]) -> None:
-        """Wait until nothing is open on a replaced nginx, then let it end."""
-        deadline, quiet_since = time.monotonic() + _LONGEST, 0.0
-        while time.monotonic() < deadline and (generation.pid is not None or generation.orphans()):
-            if self._closing.wait(0.25):
-                return
-            now = time.monotonic()
-            if connections(ports):
-                quiet_since = 0.0
-            elif not quiet_since:
-                quiet_since = now
-            elif now - quiet_since >= _QUIET:
-                break
-        generation.quit()
-        if not generation.wait(_LONGEST):
-            generation.kill()
-        remove_tree(generation.directory)
-        with self._lock:
-            self._old = [(old, held) for old, held in self._old if old is not generation]
+    # -- a thread -------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         """Start another nginx when the current one dies."""

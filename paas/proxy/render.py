@@ -81,6 +81,7 @@ def render(
             user=machine.user,
             open_files=machine.open_files,
             mime_types=machine.mime_types,
+            keepalive_time=_KEEPALIVE_TIME,
         )
     }
     for route in routes:
@@ -104,6 +105,24 @@ def render(
 
 
 _BEFORE_THE_HOST_IS_KNOWN = ("client_header_timeout", "keepalive_timeout")
+
+
+_KEEPALIVE_TIME = 15
+"""Seconds after which a client's connection is told to close with its next answer."""
+
+
+def longest_idle(routes: Sequence[Route]) -> float:
+    """Seconds after which none of the connections of now is open but those with a request in work."""
+    return _KEEPALIVE_TIME + max(
+        (_seconds(complete(route.settings)["keepalive-timeout"]) for route in routes),
+        default=_seconds(BY_KEY["keepalive-timeout"].default),
+    )
+
+
+def _seconds(time: str) -> float:
+    """Of a time as the settings have it, `500ms` or `15s`."""
+    number = time.rstrip("mshd")
+    return float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[time[len(number) :]]
 
 
 def _served(route: Route) -> list[Listen]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from paas.errors import SystemFailure
-from paas.model import Instance, InstanceState, Release
-from paas.names import ProcessType
+from paas.model import WEB, Instance, InstanceState, Release
 from paas.output import Output
 from paas.runtime.runtime import Runtime
 from paas.runtime.spec import Allowance
@@ -63,7 +62,8 @@ class LocalScheduler:
             booted: list[Instance] = []
             times["check"] = 0.0
             for slots in waves(work.boot, rollout.release, policy.ends_first):
-                self._end_first([slot.process for slot in slots if policy.ends_first(slot.process)], work, out)
+                ending = {slot.process for slot in slots if policy.ends_first(slot.process)}
+                self._end_first(app, [i for i in work.retire if i.process in ending], out, undo)
                 started = self._boot(rollout, slots, out, undo)
                 booted += started
                 looked = time.monotonic()
@@ -79,6 +79,8 @@ class LocalScheduler:
         times["switch"] = time.monotonic() - mark
         for instance in booted:
             self._runtime.watch(instance.id)
+        for instance in work.retire:
+            self._services.set_ready(instance.id, True)
         self._retirement.retire(self._draining(app))
         return times
 
@@ -137,13 +139,23 @@ class LocalScheduler:
             return False
         return True
 
-    def _end_first(self, processes: Iterable[ProcessType], work: Plan, out: Output) -> None:
-        """Checks are disabled: what is to be replaced ends before its successor begins. Should that one fail, the
+    def _end_first(self, app: App, ending: Sequence[Instance], out: Output, undo: ExitStack) -> None:
+        """Checks are disabled: what is to be replaced ends before its successor begins. What it has in work is finished
+        and who comes meanwhile waits, both within the time that requests are held. Should the successor fail, the
         supervisor starts the old ones again."""
-        for instance in work.retire:
-            if instance.process in processes and self._runtime.pid(instance.id) is not None:
-                out.detail(f"Ending {instance.name} first (checks are disabled)")
-                self._runtime.stop(instance.id, grace=self._booter.stop_timeout(instance))
+        running = [instance for instance in ending if self._runtime.pid(instance.id) is not None]
+        if not running:
+            return
+        for instance in running:
+            self._services.set_ready(instance.id, False)
+            undo.callback(self._services.set_ready, instance.id, True)
+        self._services.publish(app)
+        deadline = time.monotonic() + self._services.hold / 2
+        for instance in running:
+            out.detail(f"Ending {instance.name} first (checks are disabled)")
+            if instance.process == WEB:
+                self._retirement.drained(instance, deadline - time.monotonic())
+            self._runtime.stop(instance.id, grace=self._booter.stop_timeout(instance))
 
     def _boot(self, rollout: Rollout, slots: Sequence[Slot], out: Output, undo: ExitStack) -> list[Instance]:
         text = rollout.release.property("scheduler-docker-local:parallel-schedule-count")

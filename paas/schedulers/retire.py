@@ -59,7 +59,7 @@ class Retirement:
 
     def _run(self, instance: Instance) -> None:
         try:
-            if instance.process == WEB and not self._drained(instance):
+            if instance.process == WEB and not self.drained(instance, self._limit(instance)):
                 return
             self.end_now(instance)
         except PaasError as error:
@@ -68,9 +68,9 @@ class Retirement:
             with self._lock:
                 self._going.pop(instance.id, None)
 
-    def _drained(self, instance: Instance) -> bool:
-        """Wait until no connection is open any more, or the limit has passed; False when the engine closes."""
-        deadline = time.monotonic() + self._limit(instance)
+    def drained(self, instance: Instance, limit: float) -> bool:
+        """Wait until no connection is open any more, or so many seconds have passed; False when the engine closes."""
+        deadline = time.monotonic() + limit
         quiet_since: float | None = None
         while time.monotonic() < deadline:
             now = time.monotonic()

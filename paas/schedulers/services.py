@@ -9,13 +9,16 @@ from paas.model import WEB, Instance, InstanceState, Release
 from paas.names import ProcessType
 from paas.network.addresses import service_address
 from paas.network.network import Network
-from paas.network.rules import Forward
+from paas.network.rules import Forward, NetworkState
 from paas.runtime.runtime import Runtime
 from paas.schedulers.linked import Linked
 from paas.settings import Settings
 from paas.state import apps, releases, services
 from paas.state.apps import App
 from paas.state.database import Database
+
+_HOPEFUL = 5
+"""Restarts in a row after which the pause before the next is longer than one would wait: 0.1 s, doubled each time."""
 
 Backends = dict[int, list[tuple[IPv4Address, int]]]
 
@@ -28,6 +31,8 @@ class Services:
         self._db = db
         self._network = network
         self.linked = Linked(db, network, runtime, self.address)
+        self.hold = float(settings.hold_timeout)
+        """Seconds that requests wait while there is no instance."""
         self._forwards: dict[int, list[Forward]] = {}
         """By app: a deploy looks at its own app only, however many there are."""
 
@@ -38,8 +43,8 @@ class Services:
 
     def publish(self, app: App) -> None:
         """Point new connections at the instances that run now: one change of the network, atomic."""
-        release, web = self._serving(app)
-        self._network.set_service(self.address(app), backends(release, web))
+        release, web, hold = self._serving(app)
+        self._network.set_service(self.address(app), backends(release, web), hold=hold)
         self._forwards[app.id] = forwards(release, web)
         self._publish_forwards()
         self.linked.publish()
@@ -53,20 +58,27 @@ class Services:
         self._publish_forwards()
         self.linked.publish()
 
-    def wanted(self) -> tuple[dict[IPv4Address, Backends], list[Forward]]:
+    def wanted(self) -> NetworkState:
         """Services and forwards of all apps as they ought to be, for a rebuild of the whole table."""
         found: dict[IPv4Address, Backends] = {}
+        held: set[tuple[IPv4Address, int]] = set()
         for app in apps.listing(self._db):
-            release, web = self._serving(app)
-            found[self.address(app)] = backends(release, web)
+            release, web, hold = self._serving(app)
+            address = self.address(app)
+            found[address] = backends(release, web)
+            held |= {(address, port) for port in found[address] if hold}
             self._forwards[app.id] = forwards(release, web)
-        return found, self._all_forwards()
+        return NetworkState(found, self._all_forwards(), held=frozenset(held))
 
-    def _serving(self, app: App) -> tuple[Release | None, list[Instance]]:
-        """An app's current release and its web instances that run and are ready."""
-        rows = releases.instances(self._db, app, (InstanceState.RUNNING,))
-        web = [row.instance for row in rows if row.instance.process == WEB and not row.unready]
-        return releases.current(self._db, app), web
+    def _serving(self, app: App) -> tuple[Release | None, list[Instance], bool]:
+        """An app's current release, its web instances that run and are ready, and, when there is none, whether one is
+        expected back soon: not where restarts have failed so often that the next is far away."""
+        rows = releases.instances(self._db, app, (InstanceState.RUNNING, InstanceState.CRASHED))
+        known = [row for row in rows if row.instance.process == WEB]
+        running = [row for row in known if row.instance.state is InstanceState.RUNNING]
+        web = [row.instance for row in running if not row.unready]
+        hold = not web and (bool(running) or any(row.restarts <= _HOPEFUL for row in known))
+        return releases.current(self._db, app), web, hold and self.hold > 0
 
     def _publish_forwards(self) -> None:
         self._network.set_forwards(self._all_forwards())
@@ -85,9 +97,9 @@ def backends(release: Release | None, web: list[Instance]) -> Backends:
 
 
 def forwards(release: Release | None, web: list[Instance]) -> list[Forward]:
-    """Host ports that lead straight to an instance: the tcp and udp maps of a release that runs."""
+    """Host ports that lead straight to the instances: the tcp and udp maps of a release that runs."""
     found: list[Forward] = []
     for port in release.ports if release is not None and web else ():
         if port.scheme == "tcp" or port.scheme == "udp":
-            found.append(Forward(port.scheme, port.host, web[0].address, port.container))
+            found += [Forward(port.scheme, port.host, instance.address, port.container) for instance in web]
     return found

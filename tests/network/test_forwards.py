@@ -72,3 +72,12 @@ def test_on_one_address_of_the_host(world: World) -> None:
             asker.connect(HOST, 5600)
         assert asker.ask(HOST, 5601)[0] == "db"
     assert world.host.ask("127.0.0.1", 5601)[0] == "private"
+
+
+def test_new_connections_are_spread_over_several(world: World) -> None:
+    for number, name in ((0, "a"), (1, "b")):
+        world.containers[number].serve(name, 5001)
+    world.network.set_forwards([Forward("tcp", 5700, world.address(number), 5001) for number in (0, 1)])
+    assert sorted(world.remote.ask(HOST, 5700)[0] for _ in range(4)) == ["a", "a", "b", "b"]
+    world.network.set_forwards([Forward("tcp", 5700, world.address(1), 5001)])
+    assert {world.remote.ask(HOST, 5700)[0] for _ in range(3)} == {"b"}

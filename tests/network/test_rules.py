@@ -51,22 +51,37 @@ def test_only_the_port_that_changed() -> None:
     assert "s_10_87_0_9_80" not in changed
 
 
-def test_forwards_are_replaced_in_one_element_list() -> None:
-    forwards = [Forward("tcp", 5432, *A), Forward("udp", 53, *B)]
-    assert rules.set_forwards(FRAME, forwards).splitlines() == [
-        "flush map inet t forwards",
-        "flush map inet t forwards_on",
-        "add element inet t forwards { tcp . 5432 : 10.86.0.1 . 5000, udp . 53 : 10.86.0.2 . 5000 }",
+def test_a_forward_leads_to_a_chain_of_its_own() -> None:
+    forwards = [Forward("tcp", 5432, *A), Forward("tcp", 5432, *B), Forward("udp", 53, *B)]
+    both = "dnat ip to numgen inc mod 2 map { 0 : 10.86.0.1 . 5000, 1 : 10.86.0.2 . 5000 }"
+    assert rules.set_forwards(FRAME, [], forwards).splitlines() == [
+        "add chain inet t f_tcp_5432",
+        "flush chain inet t f_tcp_5432",
+        f"add rule inet t f_tcp_5432 meta l4proto tcp {both}",
+        "add element inet t forwards { tcp . 5432 : goto f_tcp_5432 }",
+        "add chain inet t f_udp_53",
+        "flush chain inet t f_udp_53",
+        "add rule inet t f_udp_53 meta l4proto udp dnat ip to 10.86.0.2:5000",
+        "add element inet t forwards { udp . 53 : goto f_udp_53 }",
     ]
-    assert rules.set_forwards(FRAME, []).splitlines() == ["flush map inet t forwards", "flush map inet t forwards_on"]
+    assert rules.set_forwards(FRAME, forwards, forwards) == ""
+    assert rules.set_forwards(FRAME, forwards, forwards[:2]).splitlines() == [
+        "delete element inet t forwards { udp . 53 : goto f_udp_53 }",
+        "flush chain inet t f_udp_53",
+        "delete chain inet t f_udp_53",
+    ]
 
 
-def test_proxy_ports_are_replaced() -> None:
-    assert rules.set_proxy(FRAME, {443: 18001, 80: 18000}).splitlines() == [
-        "flush map inet t proxy",
-        "add element inet t proxy { 80 : 18000, 443 : 18001 }",
+def test_proxy_ports_are_led_elsewhere_without_touching_the_map() -> None:
+    added = rules.set_proxy(FRAME, {}, {443: 18001, 80: 18000})
+    assert "add element inet t proxy { 80 : goto p_80 }" in added
+    assert rules.set_proxy(FRAME, {443: 18001, 80: 18000}, {443: 18001, 80: 18002}).splitlines() == [
+        "add chain inet t p_80",
+        "flush chain inet t p_80",
+        'add rule inet t p_80 iifname "nt*" meta l4proto tcp dnat ip to 127.0.0.1:18002',
+        "add rule inet t p_80 meta l4proto tcp redirect to :18002",
     ]
-    assert rules.set_proxy(FRAME, {}) == "flush map inet t proxy"
+    assert "delete element inet t proxy { 80 : goto p_80 }" in rules.set_proxy(FRAME, {80: 18002}, {})
 
 
 def test_whole_table_drops_and_makes_in_one_text() -> None:
@@ -75,8 +90,8 @@ def test_whole_table_drops_and_makes_in_one_text() -> None:
     assert text.startswith("add table inet t\ndelete table inet t\n")
     for piece in (
         rules.set_service(FRAME, VIP, {}, {80: [A]}),
-        rules.set_forwards(FRAME, state.forwards),
-        rules.set_proxy(FRAME, state.proxy),
+        rules.set_forwards(FRAME, [], state.forwards),
+        rules.set_proxy(FRAME, {}, state.proxy),
     ):
         assert piece in text
 

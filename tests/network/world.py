@@ -78,9 +78,9 @@ class Namespace:
         """A UDP socket with this address."""
         return self.run(lambda: _bound(address, port))
 
-    def connect(self, address: str, port: int) -> socket.socket:
+    def connect(self, address: str, port: int, timeout: float = 1) -> socket.socket:
         """Connect within a second, or raise OSError."""
-        return self.run(lambda: socket.create_connection((address, port), timeout=1))
+        return self.run(lambda: socket.create_connection((address, port), timeout=timeout))
 
     def ask(self, address: str, port: int) -> tuple[str, str]:
         """(name of the server that answers, address it saw us under)."""

@@ -14,6 +14,7 @@ from paas.proxy import certificates
 from paas.proxy.isolation import Isolation, digest_of
 from paas.proxy.nginx import Generation
 from paas.proxy.passwords import hashed
+from paas.proxy.remembered import Remembered
 from paas.proxy.render import Machine, Places, Public, public_ports, render
 from paas.routes import Access, Listen, Redirection, Route
 
@@ -210,8 +211,8 @@ def test_hostile_values_are_refused_once_more(route: Route) -> None:
         files(route)
 
 
-def test_what_nginx_refuses_is_left_out_and_others_are_served() -> None:
-    isolation = Isolation(lambda route: replace(route, maintenance=Path("/page")))
+def test_what_nginx_refuses_is_left_out_and_others_are_served(tmp_path: Path) -> None:
+    isolation = Isolation(lambda route: replace(route, maintenance=Path("/page")), Remembered(tmp_path / "served.json"))
     isolation.accept([WIKI])
     broken = replace(WIKI, settings={"hsts": "false"})
     never = replace(SHOP, hostnames=(Hostname("never.example.com"),))
