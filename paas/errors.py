@@ -14,6 +14,9 @@
     ├── DeployFailed      a release did not become healthy                exit 1
     ├── Cancelled         the caller hung up or pressed Ctrl-C            exit 130
     └── SystemFailure     the machine refused something we need           exit 1
+        ├── DiskFull      there is no room for it
+        ├── Damaged       what is stored is not as it was written
+        └── TooNew        the data belongs to a newer version             exit 78, as sysexits.h has it
 
 Foreign errors (OSError, a tool's exit status) become one of these once, where they enter the program.
 """
@@ -89,3 +92,21 @@ class Cancelled(PaasError):
 
 class SystemFailure(PaasError):
     pass
+
+
+ADVICE = "Make room, then try again: paas system:df shows what takes it, paas system:prune."
+"""For a disk that is full."""
+
+
+class DiskFull(SystemFailure):
+    def __init__(self, message: str = "The disk is full", *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint or ADVICE)
+
+
+class Damaged(SystemFailure):
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint or "See what else is: paas system:check; --repair mends what it can.")
+
+
+class TooNew(SystemFailure):
+    exit_code = 78

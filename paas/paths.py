@@ -23,6 +23,21 @@ class Paths:
         return self.data / "paas.db"
 
     @property
+    def backups(self) -> Path:
+        """Copies of the database."""
+        return self.data / "backups"
+
+    @property
+    def reserve(self) -> Path:
+        """Space kept for the database of a full disk."""
+        return self.data / "reserve"
+
+    @property
+    def set_aside(self) -> Path:
+        """What a restored database knows nothing of; whoever restored it decides."""
+        return self.data / "set-aside"
+
+    @property
     def layers(self) -> Path:
         """One directory for each layer, named by its number, laid out as an overlayfs layer."""
         return self.data / "layers"

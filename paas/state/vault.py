@@ -17,7 +17,7 @@ from paas.system.files import write_atomic
 class Vault:
     def __init__(self, path: Path, *, new: bool) -> None:
         """`new`: nothing has been encrypted yet, so that a key may be made. Raises SystemFailure when there is none."""
-        self._path = path
+        self.path = path
         if not path.exists():
             if not new:
                 raise SystemFailure(
@@ -37,7 +37,7 @@ class Vault:
         except (InvalidToken, UnicodeEncodeError):
             raise SystemFailure(
                 "A secret in the database was encrypted with another key",
-                hint=f"Put back {self._path} as it was when this database was in use.",
+                hint=f"Put back {self.path} as it was when this database was in use.",
             ) from None
 
     def add_key(self) -> None:
@@ -51,13 +51,13 @@ class Vault:
         self._load()
 
     def _lines(self) -> list[bytes]:
-        return self._path.read_bytes().split()
+        return self.path.read_bytes().split()
 
     def _load(self) -> None:
         try:
             self._keys = MultiFernet([Fernet(line) for line in self._lines()])
         except (ValueError, OSError):
-            raise SystemFailure(f"{self._path} does not hold a key", hint="Put it back from a backup.") from None
+            raise SystemFailure(f"{self.path} does not hold a key", hint="Put it back from a backup.") from None
 
     def _write(self, keys: list[bytes]) -> None:
-        write_atomic(self._path, b"".join(key + b"\n" for key in keys), mode=0o600)
+        write_atomic(self.path, b"".join(key + b"\n" for key in keys), mode=0o600)

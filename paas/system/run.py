@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from paas.errors import SystemFailure
+from paas.errors import DiskFull, SystemFailure
 
 BASE_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/"}
 """What our own tools get: nothing of the caller's environment leaks into them."""
@@ -118,7 +119,8 @@ def failure(done: Completed) -> SystemFailure:
     """The error for a tool that ended badly: its name and the last lines it printed."""
     said = "\n".join((done.error or done.text.strip()).splitlines()[-5:])
     how = f"was ended by signal {-done.status}" if done.status < 0 else f"failed with status {done.status}"
-    return SystemFailure(f"{Path(done.argv[0]).name} {how}" + (f": {said}" if said else ""))
+    kind = DiskFull if os.strerror(errno.ENOSPC) in said else SystemFailure
+    return kind(f"{Path(done.argv[0]).name} {how}" + (f": {said}" if said else ""))
 
 
 def _missing(tool: str) -> SystemFailure:
