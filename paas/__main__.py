@@ -41,6 +41,10 @@ def _run(argv: list[str]) -> int:
             from paas.ssh.door import serve
 
             return serve(known)
+        case ["system:check" | "system:restore" as command, *words]:
+            from paas.engine.offline import main
+
+            return main(command, words, known)
         case ["teardown"]:
             from paas.engine.teardown import teardown
 

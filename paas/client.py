@@ -25,6 +25,8 @@ else:
         import socket
 
 _SERVICES = ("serve", "ssh", "teardown")
+_WITHOUT_ENGINE = ("system:check", "system:restore")
+"""What is of use when the engine cannot start."""
 _READ_FILES = {
     *("build", "run", "exec", "cp", "export", "save", "load", "import"),
     *("import:dokku", "config:import", "ssh-keys:add", "certs:add", "certs:update", "git:from-image"),
@@ -60,6 +62,8 @@ def main(argv: Sequence[str]) -> int:
     except PermissionError:
         return _fail("Only root may use the engine's socket", "Run it with sudo.")
     except OSError:
+        if argv and argv[0] in _WITHOUT_ENGINE and "--help" not in argv:
+            _become_service(argv)
         return _fail("The paas engine is not running", "Start it: systemctl start paas")
     try:
         wire.send(connection, request, tuple(descriptors))

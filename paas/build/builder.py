@@ -35,6 +35,7 @@ from paas.runtime.cgroups import Limits
 from paas.runtime.steps import Deadline, Steps
 from paas.settings import Settings
 from paas.source.entry import Tree
+from paas.system.disk import refuse_when_full
 
 _LIMIT = 1 << 20
 _CPU_WEIGHT = 25
@@ -72,6 +73,7 @@ class Builder:
         """Build the target stage (by default the last) of the tree's Dockerfile. The image is kept while `lease` is
         held. Raises BuildFailed (with the line), Cancelled."""
         started = time.monotonic()
+        refuse_when_full(self._paths.layers, "a build")
         context = Context(tree, options.dockerfile, noun)
         dockerfile = parse(_read_dockerfile(context, options), options.dockerfile)
         checking.report(dockerfile, options, context, progress, self._variables_of)

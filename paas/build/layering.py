@@ -12,7 +12,7 @@ from paas.build import keys
 from paas.image.layers import LayerDraft
 from paas.image.lease import Lease
 from paas.image.store import ImageStore
-from paas.model import Layer
+from paas.model import Image, Layer
 from paas.paths import Paths
 from paas.runtime.rootfs import begin_upper, mounted_plain
 
@@ -45,6 +45,10 @@ class Layering:
             return None
         self.used.append(key)
         return Done(layers, cached=True)
+
+    def refuse_damaged(self, image: Image) -> None:
+        """Raises Damaged for one that is not to be built upon."""
+        self._store.refuse_damaged(image)
 
     def last_copy(self, shape: str) -> tuple[tuple[Layer, ...], bytes] | None:
         return self._store.last_copy(shape, self.lease) if self._use_cache else None

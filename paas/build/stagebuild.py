@@ -139,7 +139,7 @@ class StageBuild:
 
     def _image(self, name: str) -> Image:
         shared = self._shared
-        return shared.bases.find(
+        image = shared.bases.find(
             name,
             lease=shared.layering.lease,
             say=shared.log.note,
@@ -147,6 +147,8 @@ class StageBuild:
             refresh=shared.options.pull,
             trusted=shared.options.is_trusted,
         )
+        shared.layering.refuse_damaged(image)
+        return image
 
     def _is_over(self) -> bool:
         """A registry may be slow for ever. Raises Conflict when the build's time has passed."""

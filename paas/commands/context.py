@@ -41,6 +41,7 @@ from paas.deploy.routing import Routing
 from paas.deploy.sources import Sources
 from paas.errors import PaasError, UsageError
 from paas.image.store import ImageStore
+from paas.integrity.check import Integrity
 from paas.model import Who
 from paas.names import AppName
 from paas.output import Hangup, StreamOutput
@@ -55,6 +56,7 @@ from paas.schedulers.linked import Linked
 from paas.settings import Settings
 from paas.source.accounts import Accounts
 from paas.state.apps import App
+from paas.state.backups import Backups
 from paas.state.database import Database
 
 
@@ -101,6 +103,8 @@ class Platform:
     builds: Builds
     caches: CacheMounts
     paths: Paths
+    integrity: Integrity
+    backups: Backups
 
 
 class Terminal(Protocol):

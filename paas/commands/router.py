@@ -16,6 +16,7 @@ from paas.errors import AppNotFound, Cancelled, Denied, InvalidInput, PaasError,
 from paas.names import shown
 from paas.output import Hangup
 from paas.state import events
+from paas.system.disk import full_disk_is_told
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ CATALOG = filled()
 def run(ctx: Context, argv: list[str]) -> int:
     """Run one command and return its exit status; errors are shown to the caller here and nowhere else."""
     try:
-        return _dispatch(ctx, argv)
+        with full_disk_is_told():
+            return _dispatch(ctx, argv)
     except PaasError as error:
         return show_error(ctx, error)
     except Hangup:

@@ -287,6 +287,7 @@ class Life:
     def _boot(self, row: ContainerRow, before: Before) -> None:
         options = model.loads(row.options)
         image = self._parts.images.image(row.image)
+        self._parts.images.refuse_damaged(image)
         spec = spec_of(row.id, options, image, self._parts.settings, self._parts.resolv_conf)
         check = image.config.healthcheck
         try:

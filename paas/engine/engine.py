@@ -59,6 +59,11 @@ from paas.engine.server import Server
 from paas.engine.sessions import Sessions
 from paas.errors import SystemFailure
 from paas.image.store import ImageStore
+from paas.integrity.check import Integrity
+from paas.integrity.derived import Derived
+from paas.integrity.stored_files import Files as StoredFiles
+from paas.integrity.stored_images import Images
+from paas.integrity.upkeep import Upkeep
 from paas.names import AppName
 from paas.network.addresses import host_address
 from paas.network.guard import Guard
@@ -86,8 +91,10 @@ from paas.source.accounts import Accounts
 from paas.source.workspace import Workspaces
 from paas.ssh.hostkeys import ensure_host_keys
 from paas.state.apps import App
+from paas.state.backups import Backups
 from paas.state.database import Database
 from paas.system.accounts import account
+from paas.system.disk import Reserve
 from paas.system.files import ensure_directory, remove_tree
 from paas.system.locks import NamedLocks
 
@@ -124,6 +131,10 @@ class Engine:
         ensure_directory(paths.run, mode=0o711)
         undo.callback(os.close, only_one(paths.run))
         os.umask(0o022)
+        backups, reserve = Backups(paths.backups), Reserve(paths.reserve)
+        db = Database(paths.database, backups, reserve)  # first: nothing is touched of data that is not for us
+        undo.callback(db.close)
+        reserve.keep()
         ensure_directory(paths.log, mode=0o750)
         ensure_host_keys(paths.ssh, self._owner)
         remove_tree(paths.run / "build")
@@ -135,8 +146,6 @@ class Engine:
         undo.callback(door.close)
         door.start()
 
-        db = Database(paths.database)
-        undo.callback(db.close)
         resolv = resolv_conf()
         locks = NamedLocks()
         images = ImageStore(db, paths)
@@ -168,7 +177,7 @@ class Engine:
         )
         kept_logs = KeptLogs(db, paths)
         kept_logs.recover()
-        app_containers = AppContainers(settings, resolv)
+        app_containers = AppContainers(settings, resolv, images.refuse_damaged)
 
         def log_limit(app: App) -> int:
             return int(properties.value("logs", "max-size", app))
@@ -198,6 +207,7 @@ class Engine:
         retirement = Retirement(settings, db, runtime, booter)
         undo.callback(retirement.close)
         scheduler = LocalScheduler(db, runtime, booter, checks, services, retirement, health.follow)
+        images.on_replaced(scheduler.replace_later)
         ports = Ports(db, settings, who_listens)
         processes = Processes(db)
         storage = Storage(db, paths)
@@ -309,6 +319,14 @@ class Engine:
             edges,
             pushes,
         )
+        integrity = Integrity(
+            db,
+            Images(db, images, registries),
+            StoredFiles(paths, apps, certs, settings.user),
+            Derived(proxy, network),
+        )
+        upkeep = Upkeep(db, backups, reserve, images)
+        undo.callback(upkeep.close)
         platform = Platform(
             settings=settings,
             db=db,
@@ -362,6 +380,8 @@ class Engine:
             builds=builds,
             caches=caches,
             paths=paths,
+            integrity=integrity,
+            backups=backups,
         )
         server = Server(settings.socket, self._owner[1], Sessions(platform, self._owner[0]).handle)
         server.listen()
@@ -369,3 +389,4 @@ class Engine:
         door.wait_ready()
         server.start()
         timer.start()
+        upkeep.start()

@@ -19,6 +19,7 @@ from paas.names import AppName
 from paas.output import Discard, Hangup, StreamOutput
 from paas.state import people
 from paas.state.apps import App
+from paas.system.disk import full_disk_is_told, refuse_when_full
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ class Sessions:
             session.finish({"exit": 1, "error": "not allowed"})
             return
         try:
-            answer = self._answer(session)
+            with full_disk_is_told():
+                answer = self._answer(session)
         except PaasError as error:
             answer = {"exit": error.exit_code, "error": error.message, "hint": error.hint}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -111,6 +113,8 @@ class Sessions:
         except (Denied, AppNotFound) as error:
             people.record(self._platform.db, who, name[:63], service, error.message, "denied")
             raise
+        if service == "git-receive-pack":
+            refuse_when_full(self._platform.paths.data, "a push")
         return {
             "exit": 0,
             "app": app.name,
@@ -144,9 +148,10 @@ class Sessions:
         out = StreamOutput(stdout, stderr)
         name, who = str(request["app"]), self._who(session)
         try:
-            app = AppsOf(self._platform.apps, self._platform.access.of(who), "git push", Role.DEPLOY).get(name)
-            self._platform.changes.refuse_if_locked(app)
-            self._platform.pipeline.push(self._push_of(session, app, who), out, session.hung_up.is_set)
+            with full_disk_is_told():
+                app = AppsOf(self._platform.apps, self._platform.access.of(who), "git push", Role.DEPLOY).get(name)
+                self._platform.changes.refuse_if_locked(app)
+                self._platform.pipeline.push(self._push_of(session, app, who), out, session.hung_up.is_set)
         except PaasError as error:
             access = self._platform.access
             message, hint = access.told(error, access.of(who))

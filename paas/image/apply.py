@@ -12,6 +12,7 @@ from typing import IO, cast
 
 from paas.errors import Cancelled, InvalidInput
 from paas.image.decompress import compression, decompressed, peek
+from paas.image.layers import LayerDraft
 from paas.image.lease import Lease
 from paas.image.store import ImageStore
 from paas.image.unpack import Limits, unpack
@@ -38,10 +39,25 @@ def apply_layer(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Layer:
     """Unpack a layer's tar (plain, gzip or zstd) into the store. It survives a crash of the machine after
-    `store.settle`.
+    `store.settle`. Raises as `fill`; then nothing of it is kept.
+    """
+    with store.draft() as draft:
+        found = fill(draft, stream, diff_id=diff_id, limits=limits, cancelled=cancelled)
+        return store.keep(draft, layer_id(found), found, lease)
 
-    Raises InvalidInput when it is damaged, leads outside, is larger than the limits or is not what `diff_id` says;
-    then nothing of it is kept. Raises Cancelled.
+
+def fill(
+    draft: LayerDraft,
+    stream: IO[bytes],
+    *,
+    diff_id: str | None = None,
+    limits: Limits = _LIMITS,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> str:
+    """Unpack a layer's tar into a draft; returns the digest of the plain tar.
+
+    Raises InvalidInput when it is damaged, leads outside, is larger than the limits or is not what `diff_id` says.
+    Raises Cancelled.
     """
     try:
         head, whole = peek(stream)
@@ -51,7 +67,7 @@ def apply_layer(
     if kind not in _COMPRESSIONS:
         raise InvalidInput(f"The layer is compressed with {kind}", hint="Layers are plain, gzip or zstd.")
     plain = _Hashed(decompressed(whole, kind), cancelled)
-    with _Ahead(cast(IO[bytes], plain)) as ahead, store.draft() as draft:
+    with _Ahead(cast(IO[bytes], plain)) as ahead:
         root = os.open(draft.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             unpack(cast(IO[bytes], ahead), root, whiteouts=True, limits=limits)
@@ -62,7 +78,7 @@ def apply_layer(
         found = "sha256:" + plain.hash.hexdigest()  # of all of it, now that its end was seen
         if diff_id is not None and found != diff_id:
             raise InvalidInput(f"The layer's content is not what the image's config says: {found} for {diff_id}")
-        return store.keep(draft, layer_id(found), found, lease)
+    return found
 
 
 class _Ahead:

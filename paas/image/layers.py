@@ -6,14 +6,15 @@ import ctypes
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from paas.errors import SystemFailure
+from paas.image.seal import content, shape
 from paas.model import Layer
-from paas.state import images
+from paas.state import images, seals
 from paas.state.database import Database
 from paas.system.files import ensure_directory, remove_tree, sync_directory
 
@@ -46,11 +47,23 @@ class LayerDraft:
         remove_tree(self.directory)
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Bytes of a draft's files, and the digest of its shape."""
+
+    size: int
+    shape: str
+
+
 class LayerFiles:
     """The directory of layers. The database's rows are the truth; `recover` makes the directory agree."""
 
     def __init__(self, db: Database, root: Path) -> None:
         self._db = db
+        self.replaced: Callable[[Layer], None] = lambda layer: None
+        """Called when another directory has come in the place of a layer's: what runs on it has the former one."""
+        self._sound: set[int] = set()
+        """Numbers of layers that were looked at, or made, since the start."""
         self._root = ensure_directory(root, mode=0o700)
         self._root.chmod(0o700)  # set-id programs of images lie below, with their real owners: no user may reach them
 
@@ -75,21 +88,21 @@ class LayerFiles:
                 return known
             size, some = _measure(draft.upper)
             _sync(draft.upper, some)
-            layer = self._insert(draft, id, size, diff_id, settled=True)
+            layer = self._insert(draft, id, Measured(size, shape(draft.upper)), diff_id, settled=True)
             sync_directory(self._root)
             return layer
         except OSError as error:
             raise SystemFailure(f"The layer cannot be kept: {error.strerror}") from error
 
-    def size(self, draft: LayerDraft) -> int:
-        """Bytes of a draft's files."""
-        return _measure(draft.upper)[0]
+    def measure(self, draft: LayerDraft) -> Measured:
+        """What takes its time, so that nobody waits for it who does not have to."""
+        return Measured(_measure(draft.upper)[0], shape(draft.upper))
 
-    def commit_unsettled(self, draft: LayerDraft, id: str, size: int, diff_id: str | None = None) -> Layer:
+    def commit_unsettled(self, draft: LayerDraft, id: str, measured: Measured, diff_id: str | None = None) -> Layer:
         """Like `commit`, but it may not survive a crash of the machine until `settle_all` was called: one wait for the
         disk in place of one for each step of a build."""
         try:
-            return self._known(id) or self._insert(draft, id, size, diff_id, settled=False)
+            return self._known(id) or self._insert(draft, id, measured, diff_id, settled=False)
         except OSError as error:
             raise SystemFailure(f"The layer cannot be kept: {error.strerror}") from error
 
@@ -110,21 +123,80 @@ class LayerFiles:
 
     def _known(self, id: str) -> Layer | None:
         known = images.layer_by_id(self._db, id)
-        return known if known is not None and self.path(known.number).is_dir() else None
+        return known if known is not None and self.problem(known) is None else None
 
-    def _insert(self, draft: LayerDraft, id: str, size: int, diff_id: str | None, *, settled: bool) -> Layer:
+    def _insert(self, draft: LayerDraft, id: str, measured: Measured, diff_id: str | None, *, settled: bool) -> Layer:
         with self._db.transaction():
             again = images.layer_by_id(self._db, id)
             if again is not None:
-                if not self.path(again.number).is_dir():
-                    draft.upper.rename(self.path(again.number))
+                if self.problem(again) is not None:
+                    self.replace(again, draft, measured.shape)
                 return again
-            layer = images.insert_layer(self._db, id, size, diff_id, settled=settled)
+            layer = images.insert_layer(self._db, id, measured.size, diff_id, settled=settled)
+            seals.set_shape(self._db, layer.number, measured.shape)
             path = self.path(layer.number)
             if path.exists():  # a transaction that failed after its rename; its number is given again
                 self._discard(path)
             draft.upper.rename(path)
+            self._sound.add(layer.number)
             return layer
+
+    def replace(self, layer: Layer, draft: LayerDraft, seal: str) -> None:
+        """Put a draft in the place of a directory that is damaged or missing.
+
+        What lies there now is set aside until the next start: containers may be running on it.
+        """
+        path = self.path(layer.number)
+        with self._db.transaction():
+            seals.set_shape(self._db, layer.number, seal)
+            if path.exists():
+                path.rename(self._root / f"{_TEMPORARY}{secrets.token_hex(6)}")
+            draft.upper.rename(path)
+            self.replaced(layer)
+        sync_directory(self._root)
+        self._sound.add(layer.number)
+
+    def problem(self, layer: Layer, *, again: bool = False) -> str | None:
+        """What is wrong with a layer's directory, looked at from outside; None if nothing.
+
+        What was found in order once since the start is not looked at a second time, unless it is to be `again`.
+        """
+        path = self.path(layer.number)
+        if not path.is_dir():
+            return "its directory is missing"
+        if layer.number in self._sound and not again:
+            return None
+        self._sound.discard(layer.number)
+        known = seals.seal(self._db, layer.number)
+        if known is not None and known.damage and not again:
+            return known.damage
+        try:
+            if known is not None and shape(path) != known.shape:
+                return "names, sizes, times or owners of its files are not what they were"
+        except OSError as error:
+            return f"its files cannot be read: {error.strerror}"
+        self._sound.add(layer.number)
+        return None
+
+    def altered(self, layer: Layer, cancelled: Callable[[], bool]) -> str | None:
+        """The same, with all of its files read. A layer that was never read before is sealed as it is."""
+        problem = self.problem(layer, again=True)
+        if problem is not None:
+            return problem
+        path = self.path(layer.number)
+        try:
+            known = seals.seal(self._db, layer.number) or seals.Seal(shape(path), "")
+            found = content(path, cancelled)
+        except OSError as error:
+            self._sound.discard(layer.number)
+            return f"its files cannot be read: {error.strerror}"
+        damage = "the content of its files is not what it was" if known.content not in ("", found) else ""
+        seals.set_damage(self._db, layer.number, damage)
+        if damage:
+            self._sound.discard(layer.number)
+            return damage
+        seals.set_content(self._db, layer.number, known.shape, found)
+        return None
 
     def remove_directory(self, layer: Layer) -> None:
         """After its row: a directory without a row is removed by `recover`, a row without one would be a hole."""

@@ -38,6 +38,10 @@ class Origins:
     def blobs(self, layer: Layer, registry: str) -> Sequence[BlobRow]:
         return origins.blobs(self._db, layer.number, registry)
 
+    def places(self, layer: Layer) -> Sequence[BlobRow]:
+        """Where registries have a layer, whichever they are."""
+        return origins.places(self._db, layer.number)
+
     def diff_id(self, layer: Layer) -> str:
         """The digest of the layer's tar; '' while nothing needed it."""
         return images.diff_id(self._db, layer.number)

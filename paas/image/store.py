@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from paas.errors import NotFound
+from paas.errors import Damaged, NotFound
 from paas.image import config as codec
 from paas.image.garbage import Garbage, Pruned
 from paas.image.layers import LayerDraft, LayerFiles
@@ -19,7 +19,7 @@ from paas.image.reference import parse
 from paas.model import HistoryEntry, Image, ImageConfig, Layer
 from paas.names import nearest, shown
 from paas.paths import Paths
-from paas.state import images
+from paas.state import images, seals
 from paas.state.database import Database
 from paas.state.images import ImageRow
 from paas.system.mounts import architecture as machine_architecture
@@ -49,6 +49,8 @@ class ImageStore:
         self._lock = threading.RLock()
         """Held between finding something and leasing it, and while garbage is chosen."""
         self._leases: set[Lease] = set()
+        self._unsealable: set[int] = set()
+        """Numbers of damaged layers, which are not looked at again by themselves."""
         self.origins = Origins(db)
         self._garbage = Garbage(db, self._files, self._lock, self._leases)
 
@@ -74,9 +76,9 @@ class ImageStore:
 
     def keep(self, draft: LayerDraft, layer_id: str, diff_id: str | None, lease: Lease) -> Layer:
         """Make a draft a layer, for as long as `lease` is held. It survives a crash of the machine after `settle`."""
-        size = self._files.size(draft)
+        measured = self._files.measure(draft)
         with self._lock, self._db.transaction(durable=False):
-            layer = self._files.commit_unsettled(draft, layer_id, size, diff_id)
+            layer = self._files.commit_unsettled(draft, layer_id, measured, diff_id)
             lease.add(layer)
         return layer
 
@@ -84,7 +86,7 @@ class ImageStore:
         """A layer that is here and whose tar has this digest, kept for as long as `lease` is held."""
         with self._lock:
             layer = images.layer_by_diff_id(self._db, diff_id)
-            if layer is None or not self._files.path(layer.number).is_dir():
+            if layer is None or self._files.problem(layer) is not None:
                 return None
             lease.add(layer)
         return layer
@@ -92,6 +94,50 @@ class ImageStore:
     def note_diff_id(self, layer: Layer, diff_id: str) -> None:
         """Remember the digest of the layer's tar, unless one is known: what came from elsewhere keeps the one there."""
         images.note_diff_id(self._db, layer.number, diff_id)
+
+    def refuse_damaged(self, image: Image) -> None:
+        """Before something is run from an image or built on it: it is what it was when it was made, as far as a look
+        from outside shows. Raises Damaged."""
+        problem = self.description_problem(image)
+        if problem is not None:
+            raise Damaged(f"The image {image.short_id} is damaged: {problem}")
+        for layer in image.layers:
+            if (problem := self._files.problem(layer)) is not None:
+                raise Damaged(f"The image {image.short_id} is damaged, layer {layer.number}: {problem}")
+
+    def description_problem(self, image: Image) -> str | None:
+        """What is wrong with the rows of an image; None if nothing."""
+        row = images.image(self._db, image.id)
+        if row is None:
+            return "its config is missing"
+        return None if _id_of(row) == row.id else "its config or list of layers is not what its id says"
+
+    def on_replaced(self, callback: Callable[[Layer], None]) -> None:
+        """`callback(layer)` is called when another directory comes in the place of a layer's, which was damaged."""
+        self._files.replaced = callback
+
+    def layers(self) -> Sequence[Layer]:
+        return images.layers(self._db)
+
+    def altered(self, layer: Layer, cancelled: Callable[[], bool]) -> str | None:
+        """What is wrong with a layer, all of its files read; None if nothing. Raises Cancelled."""
+        return self._files.altered(layer, cancelled)
+
+    def replace(self, layer: Layer, draft: LayerDraft) -> None:
+        """Put a draft in the place of what is left of a layer."""
+        with self._lock:
+            self._files.replace(layer, draft, self._files.measure(draft).shape)
+
+    def seal_one(self, cancelled: Callable[[], bool]) -> bool:
+        """Read the files of a layer that nobody has read yet, so that a change of them is found later. False: all have
+        been. Raises Cancelled."""
+        for number in seals.lacking(self._db):
+            layer = next((each for each in self.layers() if each.number == number), None)
+            if layer is not None and number not in self._unsealable:
+                if self._files.altered(layer, cancelled) is not None:
+                    self._unsealable.add(number)
+                return True
+        return False
 
     def recover(self) -> list[Layer]:
         """At start: remove half-made layers; returns those that the database has and the disk has not."""
@@ -111,9 +157,8 @@ class ImageStore:
         """Record an image. Its id is the sha256 of its canonical description: the same parts, the same id."""
         arch = architecture or machine_architecture()
         text, past = codec.dumps(config), codec.dump_history(tuple(history))
-        description = json.dumps([text, past, created, arch, [layer.id for layer in layers]])
-        id = "sha256:" + hashlib.sha256(description.encode()).hexdigest()
-        row = ImageRow(id, text, past, arch, created, tuple(layers))
+        row = ImageRow("", text, past, arch, created, tuple(layers))
+        row = replace(row, id=(id := _id_of(row)))
         with self._lock:
             images.insert_image(self._db, row)
             if lease is not None:
@@ -177,7 +222,7 @@ class ImageStore:
         """The layers that a step came to, bottom first."""
         with self._lock:
             layers = images.cache_get(self._db, key)
-            if layers is None or not all(self._files.path(layer.number).is_dir() for layer in layers):
+            if layers is None or any(self._files.problem(layer) for layer in layers):
                 return None
             lease.add(*layers)
         return layers
@@ -186,9 +231,9 @@ class ImageStore:
         self, key: str, draft: LayerDraft, layer_id: str, lease: Lease, below: Sequence[Layer] = ()
     ) -> tuple[Layer, ...]:
         """Keep a step's layer, which comes with those `below`. It survives a crash of the machine after `settle`."""
-        size = self._files.size(draft)
+        measured = self._files.measure(draft)
         with self._lock, self._db.transaction(durable=False):
-            layers = (*below, self._files.commit_unsettled(draft, layer_id, size))
+            layers = (*below, self._files.commit_unsettled(draft, layer_id, measured))
             images.cache_put(self._db, key, layers)
             lease.add(*layers)
         return layers
@@ -197,7 +242,7 @@ class ImageStore:
         """What the last COPY that was alike but for the content made, and its snapshot of the content."""
         with self._lock:
             found = images.last_copy(self._db, shape)
-            if found is None or not all(self._files.path(layer.number).is_dir() for layer in found[0]):
+            if found is None or any(self._files.problem(layer) for layer in found[0]):
                 return None
             lease.add(*found[0])
         return found
@@ -243,6 +288,11 @@ class ImageStore:
     def unused(self) -> Sequence[Image]:
         """Images that no release and no build has, whether they have tags or not."""
         return [_image(row) for row in self._garbage.unused()]
+
+
+def _id_of(row: ImageRow) -> str:
+    parts = [row.config, row.history, row.created, row.architecture, [layer.id for layer in row.layers]]
+    return "sha256:" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _image(row: ImageRow) -> Image:

@@ -84,6 +84,20 @@ class Network:
             ]
             self._change("\n".join(filter(None, commands)), replace(self._state, services=services, held=held))
 
+    def missing(self) -> list[str]:
+        """What the kernel's table lacks of what it is to have, in nft's words; none when all is well."""
+        with self._lock:
+            try:
+                there = self._nft.run(f"list table inet {self._frame.table}")
+            except SystemFailure:
+                return [f"table inet {self._frame.table}"]
+            return [words for words in rules.marks(self._state) if words not in there]
+
+    def rebuild(self) -> None:
+        """Make the whole table anew."""
+        with self._lock:
+            self._nft.run(rules.whole(self._frame, self._state))
+
     def remove_service(self, address: IPv4Address) -> None:
         """Refuse connections to the virtual address from now on; harmless when it is not known."""
         with self._lock:

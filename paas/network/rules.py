@@ -80,6 +80,22 @@ def whole(frame: Frame, state: NetworkState) -> str:
     return "\n".join(parts)
 
 
+def marks(state: NetworkState) -> list[str]:
+    """Words that nft's listing of the table has when it does all this."""
+    found = [f"{public} : {local}" for public, local in state.proxy.items()]
+    for address, ports in state.services.items():
+        for port, backends in ports.items():
+            if backends:
+                found.append(f"{address} . {port} : goto {_chain(address, port)}")
+                found += [str(backend) for backend, _ in backends]
+    found += [f"{forward.host_port} : {forward.address} . {forward.port}" for forward in state.forwards]
+    return found
+
+
+def _chain(address: IPv4Address, port: int) -> str:
+    return f"s_{address}_{port}".replace(".", "_")
+
+
 def set_service(
     frame: Frame,
     address: IPv4Address,
@@ -92,7 +108,7 @@ def set_service(
     """
     lines = list[str]()
     for port in sorted({*before, *after}):
-        chain, key = f"s_{address}_{port}".replace(".", "_"), f"{address} . {port}"
+        chain, key = _chain(address, port), f"{address} . {port}"
         old, new = list(before.get(port, ())), list(after.get(port, ()))
         if new != old:
             rules = [_spread(new, "tcp")] if new else []

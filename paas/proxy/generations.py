@@ -58,14 +58,7 @@ class Generations:
         """The next one. Raises InvalidInput, SystemFailure."""
         number = max((generation.number for generation in self), default=0) + 1
         directory = self._root / f"g{number}"
-        places = Places(directory, self._pages, self._logs, self._scratch)
-        machine = Machine(
-            _WORKER_USER,
-            min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
-            Path("/proc/net/if_inet6").exists(),
-            str(_MIME_TYPES) if _MIME_TYPES.exists() else "",
-        )
-        files = render.render(routes, local, self._public, places, machine, number)
+        files = self.files(Generation(directory), routes, local)
         group = account(_WORKER_USER)[1]
         try:
             ensure_directory(directory, mode=0o711)
@@ -79,6 +72,17 @@ class Generations:
             remove_tree(directory)
             raise SystemFailure(f"The configuration of nginx cannot be written: {error.strerror}") from error
         return Generation(directory)
+
+    def files(self, generation: Generation, routes: Sequence[Route], local: Mapping[int, int]) -> dict[str, str]:
+        """What is to be in a generation's directory, by name. Raises InvalidInput."""
+        places = Places(generation.directory, self._pages, self._logs, self._scratch)
+        machine = Machine(
+            _WORKER_USER,
+            min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+            Path("/proc/net/if_inet6").exists(),
+            str(_MIME_TYPES) if _MIME_TYPES.exists() else "",
+        )
+        return dict(render.render(routes, local, self._public, places, machine, generation.number))
 
     def problem(self, route: Route) -> str | None:
         """What nginx says against one app's configuration, tested alone; None if nothing."""

@@ -176,6 +176,24 @@ class Proxy:
         self.logs.rename(app, new)
         (self._pages / f"{app}.html").unlink(missing_ok=True)
 
+    def damaged(self) -> list[str]:
+        """Files of the nginx that serves which are not what was written; `nginx` when it does not run although it
+        should."""
+        with self._lock:
+            current, routes = self._current, list(self._source())
+            if current is None or current.pid is None:
+                return [] if self._stopped.exists() else ["nginx"]
+            if digest_of(routes, self._generations.http2()) != self._digest:
+                return []  # it serves something else on purpose: nginx refuses what an app asks for
+            found = []
+            for name, text in self._generations.files(current, routes, self._local).items():
+                try:
+                    if (current.directory / name).read_text() != text:
+                        found.append(name)
+                except (OSError, ValueError):
+                    found.append(name)
+            return found
+
     def set_page(self, app: str, state: State) -> None:
         """Choose what visitors see while no instance answers. nginx reads the file anew for each of them."""
         text, path = render.page(app, state), self._pages / f"{app}.html"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import queue
 import re
@@ -16,11 +15,12 @@ from typing import IO, Any
 
 from urllib3.exceptions import HTTPError
 
-from paas.errors import Cancelled, InvalidInput, PaasError, SystemFailure
+from paas.errors import Cancelled, DiskFull, InvalidInput, PaasError, SystemFailure
 from paas.output import decimal_bytes
 from paas.registry.client import Repository, wrong_bytes
 from paas.registry.manifests import Descriptor
 from paas.registry.transport import PATIENCE, Say, Unreachable, unreachable
+from paas.system.disk import is_full
 
 _AT_ONCE = 3
 _PIECE = 1 << 16
@@ -196,6 +196,6 @@ class _Download:
 
 def disk_failure(error: OSError) -> SystemFailure:
     """The words for a disk that takes no more."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SystemFailure("The disk is full; nothing was kept", hint="Make room: paas images:prune, builder:prune.")
+    if is_full(error):
+        return DiskFull("The disk is full; nothing was kept")
     return SystemFailure(f"The image cannot be kept: {error.strerror}")

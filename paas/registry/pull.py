@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from paas.errors import Cancelled, InvalidInput, PaasError, SystemFailure
-from paas.image.apply import apply_layer
+from paas.errors import Cancelled, DiskFull, InvalidInput, PaasError
+from paas.image.apply import apply_layer, fill
 from paas.image.foreign import parse_config
 from paas.image.lease import Lease
 from paas.image.reference import DOCKER_HUB, ImageReference
@@ -23,6 +23,7 @@ from paas.registry.manifests import Descriptor, Manifest, parse, total
 from paas.registry.partials import Partials
 from paas.registry.transport import Say, Transport, Unreachable
 from paas.state.origins import BlobRow
+from paas.system.disk import spare
 
 _DEEPEST = 3
 """Indexes in indexes."""
@@ -72,6 +73,27 @@ class Puller:
                 return self._locate(reference, transport)[1].digest
             endpoint = self._endpoints.find(reference.registry, transport)
             return self._endpoints.repository(endpoint, reference, transport).digest(reference.tag)
+
+    def fetch_again(self, layer: Layer, blob: BlobRow, cancelled: Callable[[], bool]) -> None:
+        """Put what a registry has of a layer in the place of its directory, which is damaged. Raises as `pull`; then
+        all is as it was."""
+        reference = ImageReference(blob.registry, blob.repository, "latest")
+        wanted = Descriptor(blob.media_type, blob.digest, blob.size)
+        with Transport(cancelled) as transport:
+            endpoint = self._endpoints.find(blob.registry, transport)
+            repository = self._endpoints.repository(endpoint, reference, transport)
+            with (
+                self._place(wanted.size) as directory,
+                self._downloads(repository, directory, lambda line: None) as downloads,
+                self._store.draft() as draft,
+            ):
+                downloads.start([wanted])
+                try:
+                    with downloads.wait(wanted).open("rb") as file:
+                        fill(draft, file, diff_id=blob.diff_id, limits=Limits(self._limit), cancelled=cancelled)
+                except OSError as error:
+                    raise disk_failure(error) from error
+                self._store.replace(layer, draft)
 
     def _locate(self, reference: ImageReference, transport: Transport) -> tuple[Repository, Fetched]:
         """The first of the mirrors and the registry itself that has the manifest."""
@@ -170,9 +192,9 @@ class Puller:
             if size > self._room(directory):
                 self._partials.clear()
             if size > self._room(directory):
-                raise SystemFailure(
+                raise DiskFull(
                     f"The image's layers take {size} bytes, compressed, which is more than there is room for",
-                    hint="Make room: paas images:prune, builder:prune. The setting image_limit limits an image.",
+                    hint="Make room: paas system:prune. The setting image_limit limits an image.",
                 )
             yield directory
         except (Unreachable, Cancelled):
@@ -185,4 +207,4 @@ class Puller:
 
     def _room(self, directory: Path) -> int:
         """Bytes that an image may take here."""
-        return min(self._limit, shutil.disk_usage(directory).free)
+        return min(self._limit, max(0, shutil.disk_usage(directory).free - spare(directory)))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from paas.errors import Denied, InvalidInput, NotFound, SystemFailure
+from paas import errors
+from paas.errors import Denied, DiskFull, InvalidInput, NotFound, PaasError, SystemFailure
 from paas.image.lease import Lease
 from paas.image.reference import DOCKER_HUB, parse
 from paas.image.store import ImageStore
-from paas.model import Image
+from paas.model import Image, Layer
 from paas.names import shown
 from paas.paths import Paths
 from paas.registry.auth import Authorizer
@@ -49,6 +50,20 @@ class Registries:
             return self._puller.pull(reference, say, lease, cancelled)
         with self._store.lease() as own:
             return self._puller.pull(reference, say, own, cancelled)
+
+    def fetch_again(self, layer: Layer, cancelled: Cancelled) -> str | None:
+        """Get a layer whose directory is damaged from a registry that has it. None when it is whole again, else why
+        it is not. Raises errors.Cancelled, DiskFull."""
+        reason: str | None = "no registry is known to have it"
+        for blob in self._store.origins.places(layer):
+            try:
+                self._puller.fetch_again(layer, blob, cancelled)
+                return None
+            except (errors.Cancelled, DiskFull):
+                raise
+            except PaasError as error:
+                reason = f"{blob.registry}: {error.message}"
+        return reason
 
     def forget_interrupted(self) -> int:
         """Remove what interrupted pulls have left for the next ones; returns how many bytes that were."""

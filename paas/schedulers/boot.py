@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
-from paas.errors import DeployFailed, InvalidInput
+from paas.errors import Damaged, DeployFailed, InvalidInput
 from paas.model import DEFAULT_PATH, WEB, Image, Instance, InstanceState, Release, Restart, revision
 from paas.names import ProcessType
 from paas.runtime.keptlogs import KeptLogs
@@ -54,6 +54,8 @@ class AppContainers:
 
     settings: Settings
     resolv_conf: str
+    refuse_damaged: Callable[[Image], None]
+    """Raises Damaged for an image that is not what it was when it was made."""
 
     def spec(
         self,
@@ -67,7 +69,12 @@ class AppContainers:
         process: ProcessType | None = None,
         terminal: bool = False,
     ) -> ContainerSpec:
-        """The container `name` (web.1, run) of a release; without a process type it is a one-off."""
+        """The container `name` (web.1, run) of a release; without a process type it is a one-off. Raises Damaged."""
+        try:
+            self.refuse_damaged(image)
+        except Damaged as error:
+            hint = f"paas system:check --repair mends what it can; paas ps:rebuild {release.app} builds it again."
+            raise Damaged(f"Release {release.number} of {release.app} cannot run. {error.message}", hint=hint) from None
         config = image.config
         spec = ContainerSpec(
             id=id,
@@ -125,9 +132,13 @@ class Booter:
         """Start one container; it is not healthy yet. On an error nothing is left."""
         port = web_port(release) if slot.process == WEB else None
         arguments = command_of(image, command_of_process(release, slot.process))
+        id, name = new_id(), str(slot)
+        env = environment_of(image, release, name, port)
+        spec = self._containers.spec(id, release, image, name, arguments, env, process=slot.process)
+        spec = replace(spec, log_limit=self._log_limit(app))
         sandbox = self._sandboxes.take()
         instance = Instance(
-            id=new_id(),
+            id=id,
             app=app.name,
             release=release.number,
             process=slot.process,
@@ -137,9 +148,6 @@ class Booter:
             state=InstanceState.STARTING,
         )
         self._held[instance.id] = sandbox
-        env = environment_of(image, release, instance.name, port)
-        spec = self._containers.spec(instance.id, release, image, instance.name, arguments, env, process=slot.process)
-        spec = replace(spec, log_limit=self._log_limit(app))
         try:
             releases.insert_instance(self._db, app, instance)
             self._runtime.create(spec, sandbox)

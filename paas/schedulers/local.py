@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from paas.errors import SystemFailure
-from paas.model import WEB, Instance, InstanceState, Release
+from paas.model import WEB, Instance, InstanceState, Layer, Release
 from paas.output import Output
 from paas.runtime.runtime import Runtime
 from paas.runtime.spec import Allowance
@@ -51,6 +51,8 @@ class LocalScheduler:
         self._services = services
         self._retirement = retirement
         self._followed = followed
+        self._stale: set[str] = set()
+        """Instances that run on the damaged directory of a layer that is whole again."""
 
     def rollout(self, rollout: Rollout, out: Output, cancelled: Callable[[], bool]) -> dict[str, float]:
         app = rollout.app
@@ -84,6 +86,11 @@ class LocalScheduler:
         self._retirement.retire(self._draining(app))
         return times
 
+    def replace_later(self, layer: Layer) -> None:
+        """The next rollout of an app is not to keep the instances that run on this layer."""
+        self._stale &= {row.instance.id for row in releases.instances(self._db)}
+        self._stale |= releases.instances_on(self._db, layer.number)
+
     def stop(self, app: App) -> None:
         with self._db.transaction():
             for row in releases.instances(self._db, app, _SERVING):
@@ -113,6 +120,7 @@ class LocalScheduler:
             made = made_for.get(instance.release)
             return (
                 made is not None
+                and instance.id not in self._stale
                 and not rollout.replace(instance.process)
                 and same_run(made, rollout.release, instance.process)
                 and self._allowed(instance, made, rollout.release, undo)

@@ -145,3 +145,13 @@ def collect(path: Path, user: str, keep: Sequence[str]) -> tuple[int, int]:
     argv = ["git", "--git-dir", str(path), "-c", "pack.threads=1", "-c", "core.hooksPath=/dev/null"]
     system.run([*argv, "gc", "--quiet", "--prune=1.day.ago"], env=GIT_ENV, user=user, timeout=3600)
     return before, tree_size(path / "objects")
+
+
+def problem(path: Path, user: str) -> str | None:
+    """What git finds wrong with a repository, all objects read; None if nothing."""
+    argv = ["git", "--git-dir", str(path), "fsck", "--no-dangling", "--no-progress", "--no-reflogs"]
+    done = system.run(argv, env=GIT_ENV, user=user, check=False, timeout=3600)
+    if done.status == 0:
+        return None
+    lines = [line for line in done.error.splitlines() if line.startswith(("error", "fatal"))] or ["git fsck fails"]
+    return lines[0].partition(": ")[2] or lines[0]

@@ -226,6 +226,13 @@ def set_last_copy(db: Database, shape: str, layers: Sequence[Layer], snapshot: b
     )
 
 
+def drop_copies_of(db: Database, layer: int) -> None:
+    """Forget what a COPY made that has this layer."""
+    for row in db.query("SELECT shape, layers FROM copies"):
+        if str(layer) in row["layers"].split():
+            db.execute("DELETE FROM copies WHERE shape = ?", (row["shape"],))
+
+
 def drop_lost_copies(db: Database) -> None:
     """Forget those whose layers are gone."""
     for row in db.query("SELECT shape, layers FROM copies"):

@@ -301,6 +301,15 @@ _10_READINESS = """
 ALTER TABLE instances ADD COLUMN unready TEXT NOT NULL DEFAULT '{}';   -- JSON: failed check -> why
 """
 
+_11_SEALS = """
+CREATE TABLE seals (                            -- of the directories of layers, as paas.image.seal makes them
+    layer INTEGER PRIMARY KEY REFERENCES layers(number) ON DELETE CASCADE,
+    shape TEXT NOT NULL,
+    content TEXT NOT NULL DEFAULT '',           -- '': not yet
+    damage TEXT NOT NULL DEFAULT ''             -- what the last check of all files has found
+);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _1_FOUNDATION,
     _2_BUILDS,
@@ -312,4 +321,5 @@ MIGRATIONS: tuple[str, ...] = (
     _8_STORAGE,
     _9_NETWORKS,
     _10_READINESS,
+    _11_SEALS,
 )

@@ -54,6 +54,13 @@ def blobs(db: Database, layer: int, registry: str) -> Sequence[BlobRow]:
     ]
 
 
+def places(db: Database, layer: int) -> Sequence[BlobRow]:
+    """All registries that have a layer, and where."""
+    return [
+        _blob(row) for row in db.query("SELECT * FROM blobs WHERE layer = ? ORDER BY registry, repository", (layer,))
+    ]
+
+
 def _blob(row: Row) -> BlobRow:
     return BlobRow(row["registry"], row["repository"], row["digest"], row["size"], row["media_type"], row["diff_id"])
 

@@ -93,6 +93,17 @@ def listing(db: Database, app: App) -> list[Release]:
     return [_release(db, app.name, row) for row in rows]
 
 
+def instances_on(db: Database, layer: int) -> set[str]:
+    """Ids of the instances whose image has a layer."""
+    rows = db.query(
+        "SELECT instances.id FROM instances JOIN releases ON releases.app = instances.app"
+        " AND releases.number = instances.release JOIN image_layers ON image_layers.image = releases.image"
+        " WHERE layer = ?",
+        (layer,),
+    )
+    return {row["id"] for row in rows}
+
+
 def before(db: Database, app: App, number: int) -> int | None:
     """The number of the release before one, among those that are kept."""
     row = db.one("SELECT max(number) AS n FROM releases WHERE app = ? AND number < ?", (app.id, number))

@@ -16,12 +16,13 @@ from paas.build.layering import Done, Layering
 from paas.build.options import PROXIES, BuildOptions
 from paas.build.stage import Stage
 from paas.build.steps.mounts import From, Mounted, StepMounts
-from paas.errors import Cancelled, Conflict, InvalidInput
+from paas.errors import Cancelled, Conflict, DiskFull, InvalidInput
 from paas.image.layers import LayerDraft
 from paas.model import DEFAULT_PATH
 from paas.output import Hangup, human_bytes
 from paas.runtime.spec import ContainerSpec, SecretFile, new_id
 from paas.runtime.steps import Bench, Deadline, Ended
+from paas.system.disk import spare
 
 _SCRIPT = "/dev/paas-script"
 _CA_FILE = "/dev/paas-ca.crt"
@@ -37,8 +38,6 @@ _CA_VARIABLES = (
     "AWS_CA_BUNDLE",
 )
 HOST_CA = Path("/etc/ssl/certs/ca-certificates.crt")
-_SPARE = 256 << 20
-"""Bytes that a build leaves free on the disk."""
 
 
 class DiskGuard:
@@ -48,7 +47,8 @@ class DiskGuard:
         self._directory = directory
         self._limit = limit
         self._used = 0
-        self._free = shutil.disk_usage(directory).free
+        self._spare = spare(directory)
+        self.begin()
 
     def add(self, size: int) -> None:
         """A step is done; its layer has so many bytes."""
@@ -58,10 +58,10 @@ class DiskGuard:
         self._free = shutil.disk_usage(self._directory).free
 
     def check(self, upper: Path) -> None:
-        """Raises Conflict."""
+        """Raises DiskFull, Conflict."""
         free = shutil.disk_usage(self._directory).free
-        if free < _SPARE:
-            raise Conflict(f"The disk is nearly full: {human_bytes(free)} are left")
+        if free < self._spare:
+            raise DiskFull(f"The disk is full: {human_bytes(free)} are left")
         left = self._limit - self._used
         # What others write counts in the quick look; only when that says too much the files are added up.
         if self._free - free > left and _size(upper) > left:
@@ -98,7 +98,7 @@ class Runner:
         """Carry out RUN. Raises DockerfileError when the command fails or passes a limit, and Cancelled."""
         try:
             return self._run(instruction, stage, output, find)
-        except (InvalidInput, Conflict) as error:
+        except (InvalidInput, Conflict, DiskFull) as error:
             raise stage.error(instruction.span, error.message, error.hint) from None
 
     def _run(self, instruction: ins.Run, stage: Stage, output: Callable[[bytes], None], find: From) -> Done:
@@ -142,7 +142,7 @@ class Runner:
                     secret_files=(*mounted.secrets, *([SecretFile(_SCRIPT, script, 0o755)] if script else [])),
                     host_files={**sockets, **({_CA_FILE: HOST_CA} if self._options.trust_host_ca else {})},
                 )
-                self._judge(self._step(spec, draft, mounted, output))
+                self._judge(self._step(spec, draft, mounted, output), draft.upper)
 
         # What a command leaves behind cannot be told from its inputs: every run has an identity of its own.
         done = self._layering.add(stage.layers, key, keys.digest(key, id), make)
@@ -171,11 +171,12 @@ class Runner:
         with _Streamed(output, secrets if mounted.secrets or mounted.environment else []) as stream:
             return self._bench.run(spec, draft.directory, stream, stopped)
 
-    def _judge(self, ended: Ended) -> None:
+    def _judge(self, ended: Ended, upper: Path) -> None:
         if self._limits.cancelled():
             raise Cancelled("The build was cancelled")
         if ended.exit_code == 0:
             return
+        self._limits.disk.check(upper)  # else it would be told of what the full disk has led to
         if ended.oom:
             limit = human_bytes(self._options.limits.memory)
             raise Conflict(

@@ -1,0 +1,1 @@
+"""Whether what is stored is what was stored, and mending it where that can be derived."""

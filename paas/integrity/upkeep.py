@@ -1,0 +1,56 @@
+"""What the engine sees to by itself: a copy of the database every day, the reserve, and seals of new layers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from paas.errors import PaasError
+from paas.image.store import ImageStore
+from paas.state.backups import Backups
+from paas.state.database import Database
+from paas.system.disk import Reserve
+
+log = logging.getLogger(__name__)
+
+_LOOK = 10.0
+_BACKUP_EVERY = 24 * 3600.0
+_AGAIN = 3600.0
+"""Seconds until a backup that failed is tried again."""
+
+
+class Upkeep:
+    """A thread. Times are of the monotonic clock: nothing is done a thousand times because a clock was set."""
+
+    def __init__(self, db: Database, backups: Backups, reserve: Reserve, images: ImageStore) -> None:
+        self._db = db
+        self._backups = backups
+        self._reserve = reserve
+        self._images = images
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def _run(self) -> None:
+        age = self._backups.age()
+        until_backup = _LOOK if age is None else max(_LOOK, _BACKUP_EVERY - age)
+        while not self._closing.wait(_LOOK):
+            until_backup -= _LOOK
+            try:
+                self._reserve.keep()
+                if until_backup <= 0:
+                    until_backup = _AGAIN
+                    self._backups.make(self._db.path, "daily")
+                    until_backup = _BACKUP_EVERY
+                while not self._closing.is_set() and self._images.seal_one(self._closing.is_set):
+                    pass
+            except (PaasError, OSError) as error:
+                if not self._closing.is_set():
+                    log.error("upkeep: %s", error)
