@@ -25,8 +25,8 @@ def check(ctx: Context, repair: bool, format: str | None) -> int:
     """Look whether all that is stored is as it was stored.
 
     That is the database and its secrets, images, repositories, certificates, host keys, logins, and what nginx and the
-    network have been told. Every file of every layer is read. What is found is told with what can be done about it; the status is 1 while
-    something is left to do. `paas system:check` works on the host while no engine runs, too.
+    network have been told. Every file of every layer is read. What is found is told with what can be done about it;
+    the status is 1 while something is left to do. `paas system:check` works on the host while no engine runs, too.
     """
     if repair:
         people.record(ctx.platform.db, ctx.who, "", "system:check", "repair")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from paas.commands import router
 from paas.commands.context import Context, Platform
 from paas.deploy.held import Request
 from paas.engine.server import Session
-from paas.errors import AppNotFound, Denied, InvalidInput, PaasError
+from paas.errors import ADVICE, AppNotFound, Denied, InvalidInput, PaasError
 from paas.model import Push, RefUpdate, Who
 from paas.names import AppName
-from paas.output import Discard, Hangup, StreamOutput
+from paas.output import Discard, Hangup, StreamOutput, human_bytes
 from paas.state import people
 from paas.state.apps import App
-from paas.system.disk import full_disk_is_told, refuse_when_full
+from paas.system.disk import full_disk_is_told, refuse_when_full, spare
 
 log = logging.getLogger(__name__)
 
@@ -113,14 +114,18 @@ class Sessions:
         except (Denied, AppNotFound) as error:
             people.record(self._platform.db, who, name[:63], service, error.message, "denied")
             raise
-        if service == "git-receive-pack":
-            refuse_when_full(self._platform.paths.data, "a push")
-        return {
-            "exit": 0,
-            "app": app.name,
-            "repo": str(self._platform.apps.repo(app)),
-            "limit": self._platform.settings.push_limit,
-        }
+        found = {"exit": 0, "app": app.name, "repo": str(self._platform.apps.repo(app))}
+        return {**found, **(self._room() if service == "git-receive-pack" else {"limit": 0})}
+
+    def _room(self) -> wire.Frame:
+        """How large a push may be, and a warning when that is not much. Raises DiskFull."""
+        place = self._platform.paths.data
+        refuse_when_full(place, "a push")
+        left = shutil.disk_usage(place).free - spare(place)
+        room: wire.Frame = {"limit": min(self._platform.settings.push_limit, max(1, left))}
+        if left < 3 * spare(place):
+            room |= {"warning": f"The disk is nearly full: a push may have {human_bytes(left)}", "hint": ADVICE}
+        return room
 
     def _app_for(self, session: Session, name: str, service: str, who: Who) -> App:
         platform = self._platform

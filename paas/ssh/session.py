@@ -124,6 +124,8 @@ class Session:
             return self._refuse(int(answer.get("exit") or 1), message, answer.get("hint"), close=False)
         app = str(answer.get("app", request.app))
         repo = str(answer["repo"])
+        if warning := answer.get("warning"):
+            self._show(warning, answer.get("hint"))
         env = environment(self._engine.path, self._who, app, repo, int(answer["limit"]))
         return self._services.run(
             request.service, repo, env, streams.theirs, lambda end: streams.start(on_close=end, on_interrupt=end)

@@ -144,7 +144,7 @@ def test_a_full_disk_has_words_and_leaves_nothing(there: Side, name: str, monkey
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
         with pytest.raises(SystemFailure, match="disk is full") as error:
             there.pull(name)
-        assert "images:prune" in str(error.value.hint)
+        assert "system:prune" in str(error.value.hint)
         assert_nothing(there)
     finally:
         run(["umount", str(there.paths.downloads)])

@@ -19,11 +19,12 @@ from paas.build.modes import parse_mode
 from paas.build.selection import Exclusion, SourcePattern
 from paas.build.stage import Stage
 from paas.build.steps.remote import Fetched, Fetcher, is_remote
-from paas.errors import BuildFailed, InvalidInput
+from paas.errors import ADVICE, BuildFailed, InvalidInput, SystemFailure
 from paas.image.passwd import resolve_owner
 from paas.model import Layer
 from paas.names import shown
 from paas.source.entry import Entry
+from paas.system.disk import advise, is_full
 from paas.system.inroot import open_in_root
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -81,8 +82,11 @@ def copy(
         raise
     except BuildFailed as error:
         raise stage.error(instruction.span, error.message, error.hint) from None
+    except SystemFailure as error:
+        raise stage.error(instruction.span, error.message, advise(error).hint) from error
     except OSError as error:
-        raise stage.error(instruction.span, f"copying failed: {error.strerror}") from error
+        hint = f"The disk is full. {ADVICE}" if is_full(error) else None
+        raise stage.error(instruction.span, f"copying failed: {error.strerror}", hint) from error
 
 
 def _request(instruction: ins.Copy, stage: Stage, fetcher: Fetcher, undo: ExitStack) -> _Request:
