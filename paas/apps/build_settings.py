@@ -16,10 +16,12 @@ from paas.names import shown
 from paas.runtime import asking
 from paas.schedulers import holding
 from paas.settings import Settings
-from paas.state import apps
+from paas.state import apps, releases
 from paas.state.apps import App
 from paas.state.database import Database
 
+SOURCE_IMAGE = "git:source-image"
+"""The row of an app's properties with the image that it was deployed from, where that is its source."""
 _OPTIONS = "docker-options:build"
 _DEFAULTS = BuildLimits()
 OTHER_BUILDERS = ("herokuish", "pack", "nixpacks", "railpack", "lambda", "null")
@@ -109,7 +111,19 @@ class BuildSettings:
             scope=cache_scope(app),
             trust_host_ca=self._properties.value("builder", "trust-host-ca", app),
             limits=self.limits(app),
+            is_plain=self._is_plain(app),
+            images=self.images(app),
         )
+
+    def images(self, app: App) -> frozenset[str]:
+        """Ids of the images that the app may name by id: those of its releases, and the one it was given."""
+        source = apps.property(self._db, app.id, SOURCE_IMAGE) or ""
+        return frozenset([*releases.image_ids(self._db, app), *([source] if source.startswith("sha256:") else [])])
+
+    def _is_plain(self, app: App) -> bool:
+        authorities = [self._properties.value("builder", "trust-host-ca", each) for each in (app, None)]
+        same = authorities[0] == authorities[1]
+        return same and self.limits(app) == self.limits(None) and self.proxies(app) == self.proxies(None)
 
     def limits(self, app: App | None) -> BuildLimits:
         """resource:limit --process-type build says the same as builder:set, and holds where both are set."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
 
 from paas.errors import Conflict, InvalidInput, NotFound, Taken
 from paas.model import WEB_SCHEMES, ImageConfig, PortMap
@@ -64,9 +63,9 @@ class Ports:
                 self._check_free(app, new, instead=True)
         return list(found.values())
 
-    def check_public(self, app: App, scheme: Literal["http", "https"], port: int) -> None:
+    def check_public(self, app: App, wanted: PortMap) -> None:
         """Raises Conflict for a port that cannot become the one an app is served on."""
-        self._check_free(app, PortMap(scheme, port, port))
+        self._check_free(app, wanted)
 
     def without(self, app: App, words: Iterable[str]) -> list[PortMap]:
         """The app's own maps less those named as `host`, `scheme:host` or `scheme:host:container`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from paas.image.lease import Lease
@@ -20,12 +20,13 @@ class BaseImages(Protocol):
         cancelled: Callable[[], bool],
         refresh: bool,
         trusted: bool,
+        allowed: Collection[str] = (),
     ) -> Image:
         """An image by reference or id, kept for as long as `lease` is held.
 
         `say` takes lines for the build's output while it is fetched. `refresh`: take a newer one where there is one.
-        Not `trusted`: whoever asks may reach public registries only, and those that this machine was told of.
-        Raises PaasError.
+        Not `trusted`: whoever asks may reach public registries only, and those that this machine was told of; and by
+        id only the images `allowed`, because an image without a name is some app's own. Raises PaasError.
         """
 
 
@@ -44,7 +45,8 @@ class LocalImages:
         cancelled: Callable[[], bool],
         refresh: bool,
         trusted: bool,
+        allowed: Collection[str] = (),
     ) -> Image:
-        image = self._store.find(name)
+        image = self._store.find(name, None if trusted else allowed)
         lease.add(*image.layers)
         return image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -76,7 +76,8 @@ class Builder:
         refuse_when_full(self._paths.layers, "a build")
         context = Context(tree, options.dockerfile, noun)
         dockerfile = parse(_read_dockerfile(context, options), options.dockerfile)
-        checking.report(dockerfile, options, context, progress, self._variables_of)
+        allowed = None if options.is_trusted else options.images
+        checking.report(dockerfile, options, context, progress, lambda name: self._variables_of(name, allowed))
         layering = Layering(self._store, self._paths, lease, use_cache=options.use_cache)
         deadline = Deadline(options.limits.timeout)
         run = _Build(dockerfile, context, options, layering, self._store, self._bases)
@@ -96,7 +97,7 @@ class Builder:
                 )
             )
             mounts = StepMounts(options, context, layering, self._caches)
-            fetcher = Fetcher(self._store, outside, options.limits.disk)
+            fetcher = Fetcher(self._store, outside, options.limits.disk, "" if options.is_plain else options.scope)
             disk = DiskGuard(self._paths.layers, options.limits.disk)
             limits = Limits(options.limits.memory, options.limits.cpus or None, options.limits.pids, weight=_CPU_WEIGHT)
 
@@ -128,9 +129,9 @@ class Builder:
         progress.total(image.id, time.monotonic() - started)
         return image
 
-    def _variables_of(self, name: str) -> Iterable[str] | None:
+    def _variables_of(self, name: str, allowed: Collection[str] | None) -> Iterable[str] | None:
         try:
-            return self._store.find(name).config.env
+            return self._store.find(name, allowed).config.env
         except (NotFound, InvalidInput):
             return None
 

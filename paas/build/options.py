@@ -40,6 +40,10 @@ class BuildOptions:
     """Whether base images that came from registries are looked for there again."""
     scope: str = "host"
     """Whose cache mounts are used: `app-ID`, or `host` for `paas build`."""
+    is_plain: bool = False
+    """Whether the limits and proxies are the machine's: such builds come to the same for everybody."""
+    images: frozenset[str] = frozenset()
+    """Ids of the images that an app's Dockerfile may name by id."""
 
     @property
     def is_trusted(self) -> bool:

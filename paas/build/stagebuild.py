@@ -146,6 +146,7 @@ class StageBuild:
             cancelled=self._is_over,
             refresh=shared.options.pull,
             trusted=shared.options.is_trusted,
+            allowed=shared.options.images,
         )
         shared.layering.refuse_damaged(image)
         return image

@@ -76,6 +76,7 @@ def build(
         pull=pull,
         trust_host_ca=ctx.platform.properties.value("builder", "trust-host-ca", None),
         limits=builder.limits(None),
+        is_plain=True,
     )
     file = cast(str | None, flags["file"])
     builds = ctx.platform.builds

@@ -20,7 +20,7 @@ ALL = Flag("--all", "for every app")
 def add(ctx: Context, app: str, hostname: list[Hostname]) -> None:
     """Serve an app under more hostnames."""
     domains, detail = ctx.platform.domains, "add " + " ".join(hostname)
-    ctx.platform.changes.domains(app, lambda found: domains.add(found, hostname), detail, ctx.request())
+    ctx.platform.changes.domains(app, lambda found: domains.add(found, hostname), detail, ctx.request(), hostname)
     ctx.out.heading(f"Added {' '.join(hostname)} to {app}")
 
 
@@ -36,7 +36,7 @@ def remove(ctx: Context, app: str, hostname: list[Hostname]) -> None:
 def set_domains(ctx: Context, app: str, hostname: list[Hostname]) -> None:
     """Serve an app under exactly these hostnames."""
     domains, detail = ctx.platform.domains, "set " + " ".join(hostname)
-    ctx.platform.changes.domains(app, lambda found: domains.set(found, hostname), detail, ctx.request())
+    ctx.platform.changes.domains(app, lambda found: domains.set(found, hostname), detail, ctx.request(), hostname)
     ctx.out.heading(f"Set {' '.join(hostname)} for {app}")
 
 

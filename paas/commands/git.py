@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from paas.apps.build_settings import SOURCE_IMAGE
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, app_argument
 from paas.commands.properties import define
 from paas.commands.report import Report, show
-from paas.deploy.pipeline import FETCHED, PROPERTIES, SOURCE_IMAGE
+from paas.deploy.pipeline import FETCHED, PROPERTIES
 from paas.errors import Conflict
 from paas.model import NO_REVISION
 from paas.source import repos

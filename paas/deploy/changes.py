@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 
+from paas.apps.claims import Claims
 from paas.apps.domains import Domains
 from paas.apps.environment import Environment
 from paas.apps.lifecycle import Apps
@@ -31,6 +32,7 @@ class Changes:
         self,
         db: Database,
         apps: Apps,
+        claims: Claims,
         environment: Environment,
         domains: Domains,
         ports: Ports,
@@ -47,6 +49,7 @@ class Changes:
         """`removed(app)` is called when an app has just been removed."""
         self._db = db
         self._apps = apps
+        self._claims = claims
         self._environment = environment
         self._domains = domains
         self._ports = ports
@@ -103,6 +106,7 @@ class Changes:
     def ports(self, name: str, change: Callable[[App], list[PortMap]], why: str, request: Request) -> None:
         with self._applier.hold(name, "a change of ports", request) as app:
             maps = change(app)
+            self._claims.check_ports(app, maps, request.who)
             wanted = self._maker.wanted(app).but(ports=tuple(maps))
             self._applier.apply(app, wanted, lambda: self._ports.save(app, maps), why, request)
             self._routing.apply(app)
@@ -203,9 +207,17 @@ class Changes:
 
     # -- hostnames and the app itself -----------------------------------------------------------------------------
 
-    def domains(self, name: str, change: Callable[[App], None], detail: str, request: Request) -> None:
-        """Change an app's hostnames; put back when nginx refuses."""
+    def domains(
+        self,
+        name: str,
+        change: Callable[[App], None],
+        detail: str,
+        request: Request,
+        claimed: Iterable[Hostname] = (),
+    ) -> None:
+        """Change an app's hostnames, `claimed` those that may be new; put back when nginx refuses."""
         with self._applier.hold(name, "a change of domains", request) as app:
+            self._claims.check_hostnames(app, claimed, request.who)
             before = self._maker.wanted(app).settings.domains
             change(app)
             with ExitStack() as undo:
@@ -227,6 +239,7 @@ class Changes:
         people.record(self._db, request.who, "", "domains", "global: " + (" ".join(wanted) or "none"))
 
     def create(self, name: AppName, request: Request) -> App:
+        self._claims.check_name(name, request.who)
         app = self._apps.create(name, request.who)
         self._routing.apply()
         self._routing.update_page(app)
@@ -235,6 +248,7 @@ class Changes:
 
     def rename(self, name: str, new: AppName, request: Request) -> App:
         with self._applier.hold(name, "a rename", request) as app:
+            self._claims.check_name(new, request.who)
             renamed = self._apps.rename(app, new)
             with ExitStack() as undo:
                 undo.callback(self._apps.rename, renamed, app.name)

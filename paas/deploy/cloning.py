@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 
+from paas.apps.claims import Claims
 from paas.apps.lifecycle import Apps
 from paas.deploy.applying import Applier
 from paas.deploy.held import AppLocks, Request
@@ -24,6 +25,7 @@ class Cloning:
         self,
         db: Database,
         apps: Apps,
+        claims: Claims,
         images: ImageStore,
         maker: ReleaseMaker,
         scheduler: Scheduler,
@@ -33,6 +35,7 @@ class Cloning:
     ) -> None:
         self._db = db
         self._apps = apps
+        self._claims = claims
         self._images = images
         self._maker = maker
         self._scheduler = scheduler
@@ -46,6 +49,7 @@ class Cloning:
         Raises Conflict, DeployFailed.
         """
         with self._locks.hold(source, f"the cloning of {source.name}", request) as source, ExitStack() as undo:
+            self._claims.check_name(name, request.who)
             made = self._apps.create(name, request.who)
             undo.callback(self._routing.apply)
             undo.callback(self._apps.delete, made)

@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from paas.apps.claims import Claims
 from paas.apps.nodes import Node
 from paas.apps.paasyml import FILE, PaasYml
 from paas.apps.properties import Properties
 from paas.apps.storage import Storage
 from paas.errors import Denied, InvalidInput, PaasError
 from paas.model import AppSettings, Mount, PortMap, Who
+from paas.state.apps import App
 from paas.state.networks import ATTACHMENTS
 
 
 class Declaring:
-    def __init__(self, properties: Properties, storage: Storage) -> None:
+    def __init__(self, properties: Properties, storage: Storage, claims: Claims) -> None:
         self._properties = properties
         self._storage = storage
+        self._claims = claims
 
-    def settings(self, settings: AppSettings, said: PaasYml, who: Who) -> AppSettings:
-        """What is set, once the file holds. Raises InvalidInput; Denied for storage that this pusher may not mount."""
+    def settings(self, app: App, settings: AppSettings, said: PaasYml, who: Who) -> AppSettings:
+        """What is set, once the file holds. Raises InvalidInput; Denied for what this pusher may not have."""
         if said.domains is not None:
+            self._claims.check_hostnames(app, said.domains, who)
             settings = replace(settings, domains=said.domains)
         if said.ports is not None:
+            self._claims.check_ports(app, said.ports, who)
             settings = replace(settings, ports=_sorted(said.ports))
         if said.scale:
             settings = replace(settings, scale={**settings.scale, **said.scale})

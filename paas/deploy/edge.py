@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from paas.apps import edge as rows
 from paas.apps.certs import CURRENT, Certs
+from paas.apps.claims import Claims
 from paas.apps.domains import Domains
 from paas.apps.edge import EdgeSettings, Rows
 from paas.apps.lifecycle import Apps
@@ -20,6 +21,7 @@ from paas.deploy.applying import Applier
 from paas.deploy.held import Request
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput, NotFound, PaasError, SystemFailure
+from paas.model import PortMap
 from paas.names import port_number, shown
 from paas.proxy.certificates import Certificate
 from paas.proxy.proxy import Proxy
@@ -61,6 +63,7 @@ class Edge:
         settings: EdgeSettings,
         domains: Domains,
         ports: Ports,
+        claims: Claims,
         certs: Certs,
         pages: Pages,
         proxy: Proxy,
@@ -73,6 +76,7 @@ class Edge:
         self.settings = settings
         self._domains = domains
         self._ports = ports
+        self._claims = claims
         self.certs = certs
         self._pages = pages
         self._proxy = proxy
@@ -93,7 +97,9 @@ class Edge:
         def change(app: App) -> Rows:
             item = self._properties.check(noun, key, value)
             if value and key in ("proxy-port", "proxy-ssl-port"):
-                self._ports.check_public(app, "http" if key == "proxy-port" else "https", int(value))
+                wanted = PortMap("http" if key == "proxy-port" else "https", int(value), int(value))
+                self._claims.check_ports(app, [wanted], request.who)
+                self._ports.check_public(app, wanted)
             return {item.row: value or None}
 
         self.change(name, f"a change of {key}", change, request, f"{noun}:set", key)
@@ -158,6 +164,7 @@ class Edge:
 
     def redirect(self, name: str, redirection: Redirection, request: Request) -> None:
         def change(app: App) -> Rows:
+            self._claims.check_hostnames(app, [redirection.source], request.who)
             self._domains.check_free(app, [redirection.source])
             others = [r for r in self.settings.redirections(app) if r.source != redirection.source]
             return rows.rows_of_redirections([*others, redirection])

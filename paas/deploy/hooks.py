@@ -28,7 +28,7 @@ class Hooks:
     def wanted(self, app: App, commit: str, said: Said, who: Who) -> Wanted:
         """What is set on the app, with what the commit says. Raises PaasError before anything is built."""
         wanted = self._maker.wanted(app)
-        settings = self._declaring.settings(wanted.settings, said.paasyml, who)
+        settings = self._declaring.settings(app, wanted.settings, said.paasyml, who)
         if settings != wanted.settings:
             self._maker.check(app, settings)
             wanted = replace(wanted, settings=settings)

@@ -6,9 +6,10 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
-from paas.apps.build_settings import BuildSettings
+from paas.apps.build_settings import SOURCE_IMAGE, BuildSettings
 from paas.apps.lifecycle import Apps
 from paas.apps.properties import Properties, Property, boolean, count, size
 from paas.deploy import repository
@@ -35,8 +36,6 @@ log = logging.getLogger(__name__)
 
 FETCHED = "git:fetched"
 """The row of an app's properties with the commit that has come and has not been deployed."""
-SOURCE_IMAGE = "git:source-image"
-"""The one with the image that it was deployed from, where that is its source."""
 
 
 def no_git_dir(text: str) -> bool:
@@ -131,19 +130,23 @@ class Pipeline:
         *,
         save: Callable[[], None] = lambda: None,
         skip: bool = False,
+        base: str = "",
     ) -> None:
         """Source -> image -> release -> instances -> route. On any error the previous release serves on.
 
-        `save` is called in the transaction that makes the new one serve. With `skip` it ends with the image: a later
+        `save` is called in the transaction that makes the new one serve. `base` is the id of an image that the
+        Dockerfile may name beside those of the app's own releases. With `skip` it ends with the image: a later
         rebuild deploys the commit.
         """
         with (
             self._builds.record(app, app.name, source.commit, request) as build,
             self._locks.hold(app, f"a deploy of {app.name}", build.request) as app,
         ):
-            self._deploy(app, source, why, build, save, skip)
+            self._deploy(app, source, why, build, save, skip, base)
 
-    def _deploy(self, app: App, source: Source, why: str, build: Build, save: Callable[[], None], skip: bool) -> None:
+    def _deploy(
+        self, app: App, source: Source, why: str, build: Build, save: Callable[[], None], skip: bool, base: str
+    ) -> None:
         times: dict[str, float] = {}
         request = build.request
         out = request.out
@@ -153,6 +156,7 @@ class Pipeline:
             undo.callback(self._routing.update_page, app)
             mark = time.monotonic()
             options = self._settings.options(app, self._maker.revision(app, source.commit))
+            options = replace(options, images=options.images | {base})
             with GitTree(source, self._user) as tree:
                 tree.enter(self._settings.directory(app))
                 value = self._properties.value

@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Literal
 
-from paas.apps.build_settings import BuildSettings
+from paas.apps.build_settings import SOURCE_IMAGE, BuildSettings
 from paas.apps.lifecycle import Apps
 from paas.apps.properties import Properties
 from paas.deploy.held import AppLocks, Request
-from paas.deploy.pipeline import FETCHED, SOURCE_IMAGE, Pipeline
+from paas.deploy.pipeline import FETCHED, Pipeline
 from paas.errors import InvalidInput
 from paas.image import reference
 from paas.image.lease import Lease
@@ -137,7 +137,8 @@ class Sources:
         wanted = image if image.startswith("sha256:") else str(reference.parse(image))
         with self._images.lease() as lease:
             request.out.heading(f"Looking for {wanted}")
-            found = self._image(wanted, lease, request)
+            found = self._image(app, wanted, lease, request)
+            wanted = found.id if image.startswith("sha256:") else wanted  # as long as it can be: none may be added
             return self._deploy_image(app, wanted, found, author, request, context, force)
 
     def load_image(self, name: str, image: str, stream: IO[bytes], author: Author, request: Request) -> bool:
@@ -154,7 +155,7 @@ class Sources:
             raise InvalidInput(f"The archive has no image {wanted}", hint=f"It has: {there or 'no names'}")
         return self._deploy_image(app, wanted, found, author, request, None, False)
 
-    def _image(self, wanted: str, lease: Lease, request: Request) -> Image:
+    def _image(self, app: App, wanted: str, lease: Lease, request: Request) -> Image:
         def find(refresh: bool) -> Image:
             return self._bases.find(
                 wanted,
@@ -163,6 +164,7 @@ class Sources:
                 cancelled=request.cancelled,
                 refresh=refresh,
                 trusted=request.who.admin,
+                allowed=self._build_settings.images(app),
             )
 
         try:
@@ -197,7 +199,7 @@ class Sources:
                 app_rows.set_property(self._db, app.id, SOURCE_IMAGE, wanted)
 
             delivery = _Delivery(commit, self._branch(app), f"Image {wanted}", note)
-            return self._deploy_changed(app, workspace, delivery, request, force)
+            return self._deploy_changed(app, workspace, delivery, request, force, image.id)
 
     def _of_workdir(self, image: Image) -> dict[str, bytes]:
         scratch = self._paths.run / "build" / secrets.token_hex(6)
@@ -269,17 +271,17 @@ class Sources:
         return self._locks.hold(app, f"a deploy of {app.name}", request)
 
     def _deploy_changed(
-        self, app: App, workspace: Workspace, delivery: _Delivery, request: Request, force: bool
+        self, app: App, workspace: Workspace, delivery: _Delivery, request: Request, force: bool, base: str = ""
     ) -> bool:
         with self._hold(app, request) as app:
             release = releases.current(self._db, app)
             same = release is not None and workspace.tree_of(release.commit) == workspace.tree_of(delivery.commit)
             if same and not force:
                 return False
-            self._deploy(app, workspace, delivery, request)
+            self._deploy(app, workspace, delivery, request, base)
             return True
 
-    def _deploy(self, app: App, workspace: Workspace, delivery: _Delivery, request: Request) -> None:
+    def _deploy(self, app: App, workspace: Workspace, delivery: _Delivery, request: Request, base: str = "") -> None:
         ref = f"refs/heads/{delivery.branch}"
         workspace.may_become(ref, delivery.commit)
         workspace.settle()
@@ -289,7 +291,7 @@ class Sources:
             workspace.adopt()
             delivery.note(app)
 
-        self._pipeline.deploy(app, source, delivery.why, request, save=save)
+        self._pipeline.deploy(app, source, delivery.why, request, save=save, base=base)
         workspace.set_ref(ref, delivery.commit)
         repos.point_head(workspace.target, delivery.branch, self._settings.user)
 

@@ -12,6 +12,7 @@ from paas.apps import access, buildpacks, checking, container_settings, lifecycl
 from paas.apps.access import Access
 from paas.apps.build_settings import BuildSettings, declared
 from paas.apps.certs import Certs
+from paas.apps.claims import Claims
 from paas.apps.container_settings import ContainerOptions
 from paas.apps.domains import Domains
 from paas.apps.edge import EdgeSettings
@@ -211,6 +212,7 @@ class Engine:
         ports = Ports(db, settings, who_listens)
         processes = Processes(db)
         storage = Storage(db, paths)
+        claims = Claims(db, settings, domains, edge_settings)
         maker = ReleaseMaker(settings, db, environment, domains, ports, processes, storage, properties)
         routing = Routing(settings, db, domains, services, proxy, properties, edge_settings, certs)
         app_locks = AppLocks(db, locks)
@@ -268,12 +270,13 @@ class Engine:
         timer = cron.Cron(db, paths, properties, oneoff)
         undo.callback(timer.close)
         tasks = Tasks(images, paths, steps, app_containers, oneoff)
-        hooks = Hooks(maker, Declaring(properties, storage), environment, tasks)
+        hooks = Hooks(maker, Declaring(properties, storage, claims), environment, tasks)
         accounts = Accounts(paths.accounts, settings.user)
         image_files = ImageFiles(images, paths.scratch, settings.image_limit)
         changes = Changes(
             db,
             apps,
+            claims,
             environment,
             domains,
             ports,
@@ -303,7 +306,7 @@ class Engine:
         )
         keys = Keys(db)
         pages = Pages(db, paths)
-        edges = Edge(db, apps, properties, edge_settings, domains, ports, certs, pages, proxy, routing, applier)
+        edges = Edge(db, apps, properties, edge_settings, domains, ports, claims, certs, pages, proxy, routing, applier)
         container_options = ContainerOptions(settings, properties, storage)
         importing = ImportParts(
             paths,
@@ -344,7 +347,7 @@ class Engine:
             changes=changes,
             edge=edges,
             rollbacks=Rollbacks(db, images, maker, applier, routing),
-            cloning=Cloning(db, apps, images, maker, scheduler, routing, app_locks, applier),
+            cloning=Cloning(db, apps, claims, images, maker, scheduler, routing, app_locks, applier),
             pipeline=pushes,
             sources=Sources(
                 settings,

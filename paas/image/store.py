@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,15 +176,22 @@ class ImageStore:
             raise NotFound(f"There is no image {id}")
         return _image(row)
 
-    def find(self, name: str) -> Image:
-        """By reference, or by a prefix of its id of at least four hex digits. Raises NotFound, with near matches."""
+    def find(self, name: str, allowed: Collection[str] | None = None) -> Image:
+        """By reference, or by a prefix of its id of at least four hex digits: of any id, or only of those `allowed`.
+
+        Raises NotFound, with near matches.
+        """
         known = dict(images.tags(self._db))
         plain = name.removeprefix("sha256:")
         reference = str(parse(name)) if not name.startswith("sha256:") else name
         if (tagged := known.get(reference)) is not None:
             return self.image(tagged)
         if 4 <= len(plain) <= 64 and all(c in "0123456789abcdef" for c in plain):
-            found = images.by_prefix(self._db, plain)
+            found = (
+                images.by_prefix(self._db, plain)
+                if allowed is None
+                else [id for id in allowed if id.startswith(f"sha256:{plain}")]
+            )
             if len(found) == 1:
                 return self.image(found[0])
             if found:

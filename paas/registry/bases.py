@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from paas.errors import Cancelled, Denied, NotFound, PaasError
 from paas.image.lease import Lease
@@ -33,15 +33,17 @@ class RegistryImages:
         cancelled: Callable[[], bool],
         refresh: bool,
         trusted: bool,
+        allowed: Collection[str] = (),
     ) -> Image:
         """The image, leased; pulled when it is missing, or `refresh` and there is a newer one.
 
         Not `trusted`: only from public addresses, and from registries that this machine has a login for or that its
-        settings name. Raises NotFound with what can be done, InvalidInput, Denied, Cancelled.
+        settings name; by id only those `allowed`. Raises NotFound with what can be done, InvalidInput,
+        Denied, Cancelled.
         """
         with self._locks.hold(name, "pull", cancelled=cancelled):
             try:
-                image = self._store.find(name)
+                image = self._store.find(name, None if trusted else allowed)
             except NotFound as missing:
                 return self._pull_missing(name, missing, lease, say, cancelled, trusted)
             lease.add(*image.layers)

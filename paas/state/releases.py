@@ -110,6 +110,10 @@ def before(db: Database, app: App, number: int) -> int | None:
     return None if row is None else row["n"]
 
 
+def image_ids(db: Database, app: App) -> list[str]:
+    return [row["image"] for row in db.query("SELECT DISTINCT image FROM releases WHERE app = ?", (app.id,))]
+
+
 def beyond(db: Database, app: App, keep: int) -> list[int]:
     """Newest first: the numbers of all releases but the newest `keep`, none of instances that serve."""
     rows = db.query(

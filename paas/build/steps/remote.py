@@ -46,10 +46,12 @@ class Fetched:
 
 
 class Fetcher:
-    """For one build. `limit` is the size of the largest file, in bytes."""
+    """For one build. `limit` is the size of the largest file, in bytes; `scope` whose memory of servers' answers is
+    used ('': everybody's), because who chooses the proxy chooses the answers."""
 
-    def __init__(self, store: ImageStore, outside: Outside, limit: int) -> None:
+    def __init__(self, store: ImageStore, outside: Outside, limit: int, scope: str = "") -> None:
         self._store = store
+        self._scope = scope
         self._outside = outside
         self._limit = limit
 
@@ -61,7 +63,7 @@ class Fetcher:
             return
         if checksum and not _CHECKSUM.fullmatch(checksum):
             raise InvalidInput(f"{shown(checksum)} is not a checksum", hint="Write it as --checksum=sha256:HEX")
-        yield _File(self._store, self._outside, self._limit, url, checksum)
+        yield _File(self._store, self._outside, self._limit, self._scope, url, checksum)
 
 
 @dataclass(slots=True)
@@ -75,8 +77,9 @@ class _Answer:
 
 
 class _File(Fetched):
-    def __init__(self, store: ImageStore, outside: Outside, limit: int, url: str, checksum: str) -> None:
+    def __init__(self, store: ImageStore, outside: Outside, limit: int, scope: str, url: str, checksum: str) -> None:
         self._store = store
+        self._known_as = f"{scope} {url}".lstrip()
         self._outside = outside
         self._limit = limit
         self._url = url
@@ -104,7 +107,7 @@ class _File(Fetched):
 
     def _content(self) -> str:
         """The checksum of what is there now; not fetched again when the server says that it has not changed."""
-        known = self._store.download(self._url)
+        known = self._store.download(self._known_as)
         answer = self._get(known.etag if known else None)
         if answer.file is None and known is not None:
             return known.content
@@ -112,7 +115,7 @@ class _File(Fetched):
         self._answer = answer
         content = _hash(answer.file)
         if answer.etag:
-            self._store.set_download(self._url, Download(answer.etag, content, answer.name, answer.time))
+            self._store.set_download(self._known_as, Download(answer.etag, content, answer.name, answer.time))
         return content
 
     def _get(self, etag: str | None) -> _Answer:

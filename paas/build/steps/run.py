@@ -115,6 +115,8 @@ class Runner:
         ]
         if mounted.inputs or instruction.network != "default":
             inputs += [mounted.inputs, instruction.network]
+        if self._is_own(instruction):
+            inputs.append(["scope", self._options.scope])
         key = keys.digest("run", stage.chain, inputs)
         known = self._layering.cached(key)
         if known is not None:
@@ -148,6 +150,17 @@ class Runner:
         done = self._layering.add(stage.layers, key, keys.digest(key, id), make)
         self._limits.disk.add(sum(layer.size for layer in done.layers))
         return done
+
+    def _is_own(self, instruction: ins.Run) -> bool:
+        """Whether what the step comes to depends on more than its key tells: caches, secrets, proxies, limits.
+
+        Such a layer is for its own app alone. Another's owner could otherwise fill the cache that all use with what
+        they like, or get at what was fetched with a secret, by writing the same line.
+        """
+        given = self._options.arguments
+        names = {"BUILDKIT_SANDBOX_HOSTNAME", *PROXIES, *map(str.lower, PROXIES)}
+        mounts = any(words["type"] in ("cache", "secret", "ssh") for words in instruction.mounts)
+        return mounts or not self._options.is_plain or not names.isdisjoint(given)
 
     def _ambient(self) -> dict[str, str]:
         """What the machine adds to a step's variables: the Dockerfile's own win, and no image has it."""
