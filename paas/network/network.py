@@ -30,6 +30,7 @@ class Network:
             settings.instance_network,
             settings.service_network,
             settings.proxy_port_range,
+            settings.container_connections,
             max(1, settings.hold_timeout),
         )
         self._lock = threading.Lock()

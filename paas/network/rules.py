@@ -63,6 +63,8 @@ class Frame:
     instance_network: str
     service_network: str
     proxy_ports: tuple[int, int]
+    connections: int
+    """Of one container at once; what it would begin beyond that is dropped."""
     hold: int = 10
     """Seconds that connections wait for an instance."""
 
@@ -234,6 +236,11 @@ table inet {frame.table} {{
         type ipv4_addr . ipv4_addr
     }}
 {waiting.sets(frame.hold)}
+    set connections {{
+        type ipv4_addr
+        size 65535
+        flags dynamic
+    }}
 
     chain to_services {{
         ip daddr . tcp dport vmap @services
@@ -256,6 +263,11 @@ table inet {frame.table} {{
         ip daddr 127.0.0.0/8 drop
         # rp_filter says the same, unless udev gives new interfaces the host's own value just after us.
         fib saddr . iif oif missing drop
+    }}
+    chain crowded {{
+        type filter hook prerouting priority mangle; policy accept;
+        # The kernel has one table of connections for all: whoever fills it cuts everybody off.
+        iifname {ours} ct state new add @connections {{ ip saddr ct count over {frame.connections} }} drop
     }}
     chain prerouting {{
         type nat hook prerouting priority dstnat; policy accept;

@@ -104,6 +104,33 @@ def keepalive(text: str) -> str:
     return "64" if switch(text) == "on" else "off"
 
 
+def most(text: str) -> str:
+    """How many at once: 1 to 65536, or off. Raises InvalidInput."""
+    if re.fullmatch(r"\d{1,5}", text, re.ASCII) and 1 <= int(text) <= 65536:
+        return str(int(text))
+    if text.isdigit():
+        raise InvalidInput(f"{shown(text)} is not a number of requests", hint="From 1 to 65536, or off")
+    if switch(text) == "on":
+        raise InvalidInput("How many?", hint="A number from 1 to 65536, or off")
+    return "off"
+
+
+def rate(text: str) -> str:
+    """10r/s, 30r/m, or off; a bare number is requests a second. Raises InvalidInput."""
+    found = re.fullmatch(r"([1-9]\d{0,5})(r/[sm])?", text, re.ASCII)
+    if found:
+        return f"{found[1]}{found[2] or 'r/s'}"
+    if text in ("off", "0"):
+        return "off"
+    raise InvalidInput(f"{shown(text)} is not a rate of requests", hint="Examples: 10r/s, 30r/m, off")
+
+
+def burst(text: str) -> str:
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII):
+        raise InvalidInput(f"{shown(text)} is not a number of requests", hint="Example: 20")
+    return str(int(text))
+
+
 def seconds(text: str) -> str:
     if not re.fullmatch(r"\d{1,10}", text, re.ASCII):
         raise InvalidInput(f"{shown(text)} is not a number of seconds")
@@ -182,6 +209,10 @@ SETTINGS: tuple[Setting, ...] = (
         "proxy_busy_buffers_size",
     ),
     Setting("proxy-keepalive", "idle connections to instances that are kept: a number or off", keepalive, "64"),
+    Setting("limit-conn", "requests of all visitors that are answered at once; 503 for more", most, "4096"),
+    Setting("limit-conn-per-ip", "the same for one visitor's address: a number or off", most, "off"),
+    Setting("limit-req", "how often one visitor's address may ask, such as 10r/s; 429 for more", rate, "off"),
+    Setting("limit-req-burst", "requests beyond limit-req that are let through at once", burst, "20"),
     Setting("hsts", "tell browsers to come by https only, once there is a certificate", boolean, "true"),
     Setting("hsts-max-age", "seconds that browsers remember it", seconds, "15724800"),
     Setting("hsts-include-subdomains", "for subdomains as well", boolean, "true"),

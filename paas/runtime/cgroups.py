@@ -162,6 +162,34 @@ class Group:
             (self._trees["cpu"] / "cpu.shares").write_text(str(max(2, limits.weight * 1024 // 100)))
 
 
+def bound(cgroup: str, memory: int) -> None:
+    """What everything below a cgroup may have together: the host's own services have the rest, whatever apps do.
+
+    `memory` in bytes; 0: seven eighths of the machine's. Of processes and threads it is three quarters of those that
+    the kernel makes. Raises SystemFailure.
+    """
+    memory = memory or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8 * 7
+    try:
+        most = min(int(Path("/proc/sys/kernel", name).read_text()) for name in ("threads-max", "pid_max"))
+        pids = most // 4 * 3
+        if detect() is Kind.V2:
+            tree = ROOT / cgroup
+            tree.mkdir(exist_ok=True)
+            files = {tree / "memory.max": memory, tree / "pids.max": pids}
+            for controller in ("memory", "pids"):
+                with contextlib.suppress(OSError):  # it is on already, or _write says what is missing
+                    (ROOT / "cgroup.subtree_control").write_text(f"+{controller}")
+        else:
+            trees = {name: ROOT / name / cgroup for name in ("memory", "pids")}
+            for tree in trees.values():
+                tree.mkdir(parents=True, exist_ok=True)
+            files = {trees["memory"] / "memory.limit_in_bytes": memory, trees["pids"] / "pids.max": pids}
+        for file, value in files.items():
+            _write(file, value)
+    except OSError as error:
+        raise SystemFailure(f"The limits of all containers cannot be set: {error.strerror}") from error
+
+
 def joining(trees: Iterable[Path], command: Sequence[str]) -> tuple[str, ...]:
     """The command line that enters these directories of cgroups first."""
     files = sorted({str(tree / "cgroup.procs") for tree in trees})

@@ -70,6 +70,10 @@ class Runtime:
             ensure_directory(directory, mode=0o700)
         ensure_directory(self._paths.bundles, mode=0o711)
         ensure_directory(self._paths.containers, mode=0o711)
+        try:
+            cgroups.bound(self._settings.cgroup, self._settings.containers_memory)
+        except SystemFailure as error:  # such as: more is in use at the moment
+            log.warning("%s", error.message)
 
     def on_exit(self, callback: Callable[[str], None]) -> None:
         """`callback(id)` is called, on a thread of ours, when a watched container's process is gone."""

@@ -82,7 +82,7 @@ class LocalScheduler:
         for instance in booted:
             self._runtime.watch(instance.id)
         for instance in work.retire:
-            self._services.set_ready(instance.id, True)
+            self._services.set_leaving(instance.id, False)
         self._retirement.retire(self._draining(app))
         return times
 
@@ -155,8 +155,8 @@ class LocalScheduler:
         if not running:
             return
         for instance in running:
-            self._services.set_ready(instance.id, False)
-            undo.callback(self._services.set_ready, instance.id, True)
+            self._services.set_leaving(instance.id, True)
+            undo.callback(self._services.set_leaving, instance.id, False)
         self._services.publish(app)
         deadline = time.monotonic() + self._services.hold / 2
         for instance in running:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from ipaddress import IPv4Address
 
 from paas.model import WEB, Instance, InstanceState, Release
@@ -33,6 +34,9 @@ class Services:
         self.linked = Linked(db, network, runtime, self.address)
         self.hold = float(settings.hold_timeout)
         """Seconds that requests wait while there is no instance."""
+        self._lock = threading.Lock()
+        self._leaving: frozenset[str] = frozenset()
+        """Instances that run and get no new connections because they are about to be ended."""
         self._forwards: dict[int, list[Forward]] = {}
         """By app: a deploy looks at its own app only, however many there are."""
 
@@ -40,6 +44,11 @@ class Services:
         """The stable virtual address of a process type; given on first use."""
         candidates = (service_address(self._settings, number) for number in itertools.count(1))
         return services.address(self._db, app, process, candidates)
+
+    def set_leaving(self, id: str, leaving: bool) -> None:
+        """Whether an instance is kept out because it is about to be ended; `publish` puts it into force."""
+        with self._lock:
+            self._leaving = self._leaving | {id} if leaving else self._leaving - {id}
 
     def publish(self, app: App) -> None:
         """Point new connections at the instances that run now: one change of the network, atomic."""
@@ -76,7 +85,7 @@ class Services:
         rows = releases.instances(self._db, app, (InstanceState.RUNNING, InstanceState.CRASHED))
         known = [row for row in rows if row.instance.process == WEB]
         running = [row for row in known if row.instance.state is InstanceState.RUNNING]
-        web = [row.instance for row in running if not row.unready]
+        web = [row.instance for row in running if not row.unready and row.instance.id not in self._leaving]
         hold = not web and (bool(running) or any(row.restarts <= _HOPEFUL for row in known))
         return releases.current(self._db, app), web, hold and self.hold > 0
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from paas.network import rules
 from paas.network.rules import Forward, Frame, NetworkState
 
-FRAME = Frame("t", "nt", "10.86.0.0/16", "10.87.0.0/16", (18000, 18999))
+FRAME = Frame("t", "nt", "10.86.0.0/16", "10.87.0.0/16", (18000, 18999), 8192)
 VIP = IPv4Address("10.87.0.9")
 A, B = (IPv4Address("10.86.0.1"), 5000), (IPv4Address("10.86.0.2"), 5000)
 
