@@ -16,6 +16,7 @@ from paas.names import Hostname
 
 DEFAULT_FILE = Path("/etc/paas/settings.yml")
 
+_MAY_BE_ZERO = ("ssh_address", "ssh_back_off", "ssh_never_back_off")
 _HOST_PORT = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
 
 
@@ -60,6 +61,18 @@ class Settings:
     insecure_registries: str = _setting("", "HOST[:PORT] of registries that may be spoken to without TLS, with commas")
     image_limit: int = _setting(32 << 30, "largest content of an image that is pulled or loaded, in bytes")
     push_limit: int = _setting(1 << 30, "largest push accepted, in bytes")
+    ssh_connections: int = _setting(256, "SSH connections at once of those who have proved a key")
+    ssh_connections_per_address: int = _setting(64, "the same, of one address (of IPv6, one /64)")
+    ssh_logins: int = _setting(128, "SSH connections at once that have not proved a key yet")
+    ssh_logins_per_address: int = _setting(24, "the same, of one address")
+    ssh_login_grace: int = _setting(15, "seconds from connecting to having proved a key")
+    ssh_key_tries: int = _setting(6, "keys that one SSH connection may try")
+    ssh_sessions: int = _setting(16, "commands at once over one SSH connection")
+    ssh_sessions_per_user: int = _setting(64, "commands at once of one user, over all SSH connections")
+    ssh_dead_after: int = _setting(60, "seconds in which nothing of what was sent is taken, before SSH gives up")
+    ssh_back_off: int = _setting(60, "longest time an address that fails to log in is held off, in seconds; 0: never")
+    ssh_never_back_off: str = _setting("127.0.0.0/8,::1/128", "networks, with commas, that are never held off")
+    ssh_memory: int = _setting(1 << 30, "memory that the SSH front door, and each git of a push, may take, in bytes")
     ready_sandboxes: int = _setting(4, "network and user namespaces kept ready for the next containers")
 
     def __post_init__(self) -> None:
@@ -84,6 +97,13 @@ class Settings:
         for host in self.insecure:
             if not re.fullmatch(_HOST_PORT, host):
                 raise InvalidInput(f"Setting insecure_registries: {host!r} is not HOST or HOST:PORT")
+        for name in (name for name in self.__slots__ if name.startswith("ssh_") and name not in _MAY_BE_ZERO):
+            if not getattr(self, name):
+                raise InvalidInput(f"Setting {name} has to be more than 0")
+        try:
+            self.never_backed_off  # noqa: B018  raises
+        except ValueError as error:
+            raise InvalidInput(f"Setting ssh_never_back_off: {error}") from None
         low, high = self.proxy_port_range
         if not 1024 <= low < high <= 65535:
             raise InvalidInput(f"Setting proxy_ports: {self.proxy_ports!r} is not a range such as 18000-18999")
@@ -100,6 +120,10 @@ class Settings:
     @property
     def insecure(self) -> tuple[str, ...]:
         return _words(self.insecure_registries)
+
+    @property
+    def never_backed_off(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        return tuple(ipaddress.ip_network(word) for word in _words(self.ssh_never_back_off))
 
     @property
     def socket(self) -> Path:

@@ -143,6 +143,8 @@ class Engine:
         remove_tree(paths.scratch)
         runtime = Runtime(settings, paths)
         runtime.prepare()
+        for directory in (paths.repos, settings.socket.parent):  # what the front door is shown
+            ensure_directory(directory, mode=0o750, owner=(0, self._owner[1]))
         door = FrontDoor(settings, paths)
         undo.callback(door.close)
         door.start()

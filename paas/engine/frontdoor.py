@@ -1,4 +1,4 @@
-"""The SSH front door as the engine's child: started unprivileged, started again when it ends."""
+"""The SSH front door as the engine's child: confined once it has its port, started again when it ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from paas.system.files import ensure_directory
 log = logging.getLogger(__name__)
 
 _READY = 20.0
-_SETTINGS = ("data_dir", "run_dir", "ssh_address", "ssh_port", "user")
+_SETTINGS = ("data_dir", "run_dir", "user", *(name for name in Settings.__slots__ if name.startswith("ssh_")))
+_ALONE = ("unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child=KILL", "--", "catatonit", "--")
+"""Namespaces in which it sees no file system but what it is shown and no process but its own; catatonit is the first
+of these, and takes in what git leaves behind."""
 
 
 class FrontDoor:
@@ -62,12 +65,11 @@ class FrontDoor:
         environment = {f"PAAS_{name.upper()}": str(getattr(self._settings, name)) for name in _SETTINGS}
         environment |= {"PAAS_SETTINGS": "/nonexistent", "PYTHONPATH": str(self._code), "MALLOC_ARENA_MAX": "2"}
         return system.start(
-            [self._python(), "-m", "paas", "ssh"],
+            [*_ALONE, self._python(), "-m", "paas", "ssh"],
             stdin=system.PIPE,
             stdout=system.PIPE,
             stderr=sys.stderr.fileno(),
             env=environment,
-            user=self._settings.user,
             cwd=self._code,
         )
 

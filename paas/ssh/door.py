@@ -1,9 +1,10 @@
-"""The listener: connections, authentication by public key, limits."""
+"""The listener: connections, within the limits of `admission`, each on a thread of its own."""
 
 from __future__ import annotations
 
 import logging
 import os
+import resource
 import select
 import socket
 import sys
@@ -13,51 +14,40 @@ from collections import Counter
 from pathlib import Path
 
 import paramiko
-from paramiko.common import (
-    AUTH_FAILED,
-    AUTH_SUCCESSFUL,
-    OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
-    OPEN_FAILED_RESOURCE_SHORTAGE,
-    OPEN_SUCCEEDED,
-)
 
-from paas.errors import PaasError, SystemFailure
+from paas.errors import SystemFailure
 from paas.network.listening import who_listens
 from paas.paths import Paths
 from paas.settings import Settings
+from paas.ssh.admission import Admission, Failure, Visitor
+from paas.ssh.client import Client, Shared
+from paas.ssh.confinement import confine
 from paas.ssh.engine import Engine
-from paas.ssh.git import GitServices
 from paas.ssh.hostkeys import KINDS
-from paas.ssh.session import Session
-from paas.ssh.streams import Terminal
+from paas.ssh.transport import Transport, Wire
 
 log = logging.getLogger(__name__)
 
-USERS = ("paas", "dokku", "git")
-"""Names a client may log in as; all mean the same, the key says who it is."""
-CONNECTIONS, CONNECTIONS_PER_ADDRESS = 256, 64
-LOGINS, LOGINS_PER_ADDRESS = 128, 24
-"""Connections that have not proved a key yet; fewer, so that those who have keep getting in."""
-LOGIN_GRACE = 15.0
-"""Seconds from connecting to having proved a key."""
-CHANNELS = 16
-"""Commands at once over one connection."""
-KEY_TRIES = 12
-_PREDECESSOR = 2.0
-"""Seconds that the front door of an engine which was killed may take to notice and leave its port."""
-_VERSION = "SSH-2.0-paas"
-_DEAD_AFTER_MS = 60_000
-"""How long what we sent may stay unacknowledged before the connection counts as lost."""
-_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
-_MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
+_DESCRIPTORS = 65536
+_STACK = 512 << 10
+"""Bytes of a thread's stack; the usual 8 MiB would count against the limit of memory."""
+_SILENT = 10.0
+"""Seconds in which refused connections are counted before they are logged: a flood may not fill the log."""
 
 
 def serve(settings: Settings) -> int:
-    """Run the front door until its standard input ends: the engine holds the other end of it."""
+    """Run the front door until its standard input ends: the engine holds the other end of it.
+
+    Started as root, it binds its port and reads its keys, and then gives up everything else; as another account it
+    runs as it is.
+    """
     paths = Paths(settings.data_dir, settings.run_dir)
     keys = [_load_key(paths.ssh / f"host_{kind}", kind) for kind in KINDS]
     listener = _listen(settings)
-    door = Door(keys, Engine(settings.socket))
+    _limit(settings)
+    if os.geteuid() == 0:
+        confine(settings)
+    door = Door(settings, keys, Engine(settings.socket))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while True:
@@ -66,10 +56,21 @@ def serve(settings: Settings) -> int:
             return 0
         try:
             connection, address = listener.accept()
-        except OSError as error:
-            log.warning("a connection was lost: %s", error)
+        except OSError as error:  # out of descriptors, say: the connection waits in the queue
+            log.warning("a connection could not be accepted: %s", error)
+            time.sleep(0.1)
             continue
         door.take(connection, str(address[0]))
+
+
+def _limit(settings: Settings) -> None:
+    """Bounds that the kernel sets for this process and each git below it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (settings.ssh_memory, settings.ssh_memory))
+    threading.stack_size(_STACK)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -97,192 +98,77 @@ def _load_key(path: Path, kind: str) -> paramiko.PKey:
 
 
 class Door:
-    """Gives each connection a thread, within the limits."""
-
-    def __init__(self, keys: list[paramiko.PKey], engine: Engine) -> None:
+    def __init__(self, settings: Settings, keys: list[paramiko.PKey], engine: Engine) -> None:
+        self._settings = settings
         self._keys = keys
-        self._engine = engine
-        self._services = GitServices()
-        self._lock = threading.Lock()
-        self._connected: Counter[str] = Counter()
-        self._logging_in: Counter[str] = Counter()
+        self._admission = Admission(settings)
+        self._shared = Shared(settings, engine)
+        self._refused: Counter[str] = Counter()
+        self._log_at = 0.0
 
     def take(self, connection: socket.socket, address: str) -> None:
-        """Serve a connection on a thread of its own, or close it when there are too many."""
-        with self._lock:
-            full = (
-                self._connected.total() >= CONNECTIONS
-                or self._connected[address] >= CONNECTIONS_PER_ADDRESS
-                or self._logging_in.total() >= LOGINS
-                or self._logging_in[address] >= LOGINS_PER_ADDRESS
-            )
-            if not full:
-                self._connected[address] += 1
-                self._logging_in[address] += 1
-        if full:
-            log.warning("too many connections; refused one from %s", address)
-            connection.close()
+        """Serve a connection on a thread of its own, or close it when it may not come in."""
+        wire = Wire(fileno=connection.detach())
+        visitor = self._admission.enter(address, lambda: _hang_up(wire))
+        if isinstance(visitor, str):
+            wire.close()
+            self._note_refusal(address, visitor)
             return
-        threading.Thread(target=self._serve, args=(connection, address), name=f"ssh {address}", daemon=True).start()
-
-    def _serve(self, connection: socket.socket, address: str) -> None:
-        transport: paramiko.Transport | None = None
-        logging_in = True
         try:
-            connection = _PromptSocket(fileno=connection.detach())
-            transport = _transport(connection, self._keys)
-            deadline = time.monotonic() + LOGIN_GRACE
-            client = _Client(self._engine, self._services, address)
-            transport.start_server(server=client)
-            while transport.is_active() and not transport.is_authenticated():
-                if time.monotonic() > deadline:
-                    return
-                transport.join(0.1)
-            self._forget(self._logging_in, address)
-            logging_in = False
+            name = f"ssh {address}"
+            threading.Thread(target=self._serve, args=(wire, address, visitor), name=name, daemon=True).start()
+        except RuntimeError as error:  # out of threads or of memory
+            log.error("a connection could not be served: %s", error)
+            wire.close()
+            self._admission.leave(visitor, Failure.LEFT)
+
+    def _serve(self, wire: Wire, address: str, visitor: Visitor) -> None:
+        client = Client(self._shared, address)
+        failure = Failure.LEFT
+        transport: Transport | None = None
+        try:
+            client.transport = transport = Transport(wire, self._keys, self._settings.ssh_dead_after)
+            transport.start_server(event=threading.Event(), server=client)
+            failure = self._wait_for_login(transport, client)
+            proved = client.proved.is_set() or transport.is_authenticated()  # the former, if it has ended already
+            if not proved or not self._admission.proved(visitor):
+                return
             transport.set_keepalive(60)
-            transport.join()
-        except (paramiko.SSHException, OSError, EOFError) as error:
+            while transport.is_active():
+                if (channel := transport.accept(60)) is not None:
+                    client.take(channel)
+                    del channel
+        except (paramiko.SSHException, OSError, EOFError, RuntimeError) as error:
             log.info("connection from %s ended: %s", address, error)
         finally:
             if transport is not None:
                 transport.close()
-            connection.close()
-            self._forget(self._connected, address)
-            if logging_in:
-                self._forget(self._logging_in, address)
+            wire.close()
+            client.close()
+            self._admission.leave(visitor, failure)
 
-    def _forget(self, counter: Counter[str], address: str) -> None:
-        with self._lock:
-            counter[address] -= 1
-            if counter[address] <= 0:
-                del counter[address]
+    def _wait_for_login(self, transport: Transport, client: Client) -> Failure:
+        """Until a key is proved, or the time is up, or the client has gone; returns what it was if none was proved."""
+        deadline = time.monotonic() + self._settings.ssh_login_grace
+        while transport.is_active() and not transport.is_authenticated():
+            if time.monotonic() > deadline:
+                return Failure.DAWDLED
+            client.proved.wait(0.1)
+        refused = client.tried or isinstance(transport.get_exception(), paramiko.SSHException)
+        return Failure.REFUSED if refused else Failure.LEFT
 
-
-class _PromptSocket(socket.socket):
-    """Acknowledges at once. OpenSSH sends short messages that get no answer and, by Nagle's algorithm, waits with the
-    next for our acknowledgement, which the kernel would hold back for 40 ms."""
-
-    def recv(self, size: int, flags: int = 0, /) -> bytes:
-        data = super().recv(size, flags)
-        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # the kernel forgets it with the next packet sent
-        return data
-
-
-def _transport(connection: socket.socket, keys: list[paramiko.PKey]) -> paramiko.Transport:
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MS)
-    transport = paramiko.Transport(connection)
-    transport.local_version = _VERSION
-    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = LOGIN_GRACE
-    options = transport.get_security_options()
-    options.ciphers, options.digests = _CIPHERS, _MACS
-    for key in keys:
-        transport.add_server_key(key)
-    return transport
+    def _note_refusal(self, address: str, why: str) -> None:
+        """For the thread that accepts."""
+        self._refused[why] += 1
+        if (now := time.monotonic()) >= self._log_at:
+            reasons = ", ".join(f"{count} for {why}" for why, count in self._refused.items())
+            log.warning("refused connections: %s; the last one was from %s", reasons, address)
+            self._log_at = now + _SILENT
+            self._refused.clear()
 
 
-class _Client(paramiko.ServerInterface):
-    """What one client may do: prove a key, open sessions, run commands. Everything else is refused."""
-
-    def __init__(self, engine: Engine, services: GitServices, address: str) -> None:
-        self._engine = engine
-        self._services = services
-        self._address = address
-        self._who: dict[str, object] | None = None
-        self._tries = 0
-        self._known: dict[str, dict[str, object] | None] = {}
-        self._opened: set[int] = set()
-        self._sessions: dict[int, Session] = {}
-        self._terminals: dict[int, Terminal] = {}
-        self._plain: set[int] = set()
-
-    def get_allowed_auths(self, username: str) -> str:
-        return "publickey"
-
-    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        self._tries += 1
-        if username not in USERS or self._tries > KEY_TRIES:
-            return AUTH_FAILED
-        text = f"{key.get_name()} {key.get_base64()}"
-        if text not in self._known:  # asked first whether a key would do, then with a signature by it
-            self._known[text] = self._identify(username, text)
-        # The last key asked for is the one whose signature counts: after it paramiko hears no more requests.
-        self._who = self._known[text]
-        return AUTH_FAILED if self._who is None else AUTH_SUCCESSFUL
-
-    def _identify(self, username: str, text: str) -> dict[str, object] | None:
-        request = {"kind": "auth", "user": username, "key": text, "address": self._address}
-        try:
-            answer = self._engine.ask(request)
-        except PaasError as error:
-            log.error("a login from %s could not be checked: %s", self._address, error)
-            return None
-        if not answer.get("name"):
-            log.info("refused a key from %s", self._address)
-            return None
-        return {"name": answer["name"], "admin": bool(answer.get("admin")), "address": self._address}
-
-    def check_channel_request(self, kind: str, chanid: int) -> int:
-        if kind != "session":
-            return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
-        ended = {number for number, session in self._sessions.items() if session.channel.closed}
-        for number in ended:
-            del self._sessions[number]
-        self._opened -= ended
-        if len(self._opened) >= CHANNELS:
-            return OPEN_FAILED_RESOURCE_SHORTAGE
-        self._opened.add(chanid)
-        return OPEN_SUCCEEDED
-
-    def check_channel_pty_request(
-        self,
-        channel: paramiko.Channel,
-        term: bytes | str,
-        width: int,
-        height: int,
-        pixelwidth: int,
-        pixelheight: int,
-        modes: bytes | str,
-    ) -> bool:
-        name = term.decode("ascii", "replace") if isinstance(term, bytes) else term
-        self._terminals[channel.get_id()] = Terminal(name[:64], _bounded(height, 24), _bounded(width, 80))
-        return True
-
-    def check_channel_env_request(self, channel: paramiko.Channel, name: bytes, value: bytes) -> bool:
-        """The one variable that means something here: `ssh -o SendEnv=NO_COLOR`."""
-        if name != b"NO_COLOR" or not value:
-            return False
-        self._plain.add(channel.get_id())
-        return True
-
-    def check_channel_window_change_request(
-        self, channel: paramiko.Channel, width: int, height: int, pixelwidth: int, pixelheight: int
-    ) -> bool:
-        session = self._sessions.get(channel.get_id())
-        if session is not None:
-            session.resize(_bounded(height, 24), _bounded(width, 80))
-        return True
-
-    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes | str) -> bool:
-        text = os.fsdecode(command) if isinstance(command, bytes) else command
-        return self._start(channel, text)
-
-    def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
-        return self._start(channel, "help")
-
-    def _start(self, channel: paramiko.Channel, command: str) -> bool:
-        if self._who is None or channel.get_id() in self._sessions:
-            return False
-        terminal = self._terminals.pop(channel.get_id(), None)
-        number = channel.get_id()
-        plain = number in self._plain
-        self._plain.discard(number)
-        session = Session(channel, self._who, self._engine, self._services, terminal, plain=plain)
-        self._sessions[channel.get_id()] = session
-        threading.Thread(target=session.run, args=(command,), name="command", daemon=True).start()
-        return True
-
-
-def _bounded(value: int, default: int) -> int:
-    return value if 0 < value < 10000 else default
+def _hang_up(wire: Wire) -> None:
+    try:
+        wire.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it has gone by itself

@@ -19,8 +19,8 @@ from typing import TypeVar
 
 from paas.errors import SystemFailure
 
-MS_RDONLY, MS_NODEV = 1, 4
-MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 0x20, 0x1000, 0x4000, 0x40000, 0x100000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE, MS_SHARED = 0x20, 0x1000, 0x2000, 0x4000, 0x40000, 0x100000
 MNT_DETACH = 2
 CLONE_FS = 0x200
 _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC, _AT_RECURSIVE = 1, os.O_CLOEXEC, 0x8000
@@ -53,12 +53,22 @@ def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "
     _check(result, f"mount {kind} on {target}")
 
 
-def bind(source: Path, target: Path, *, read_only: bool = False) -> None:
-    """Bind-mount a file or directory."""
+def bind(source: Path, target: Path, *, read_only: bool = False, flags: int = 0) -> None:
+    """Bind-mount a file or directory, with `flags` such as MS_NOSUID."""
     _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, MS_BIND, None), f"bind {source} on {target}")
     if read_only:
-        flags = MS_BIND | MS_REMOUNT | MS_RDONLY
-        _check(_libc.mount(None, os.fsencode(target), None, flags, None), f"make {target} read-only")
+        flags |= MS_RDONLY
+    if flags:
+        done = _libc.mount(None, os.fsencode(target), None, MS_BIND | MS_REMOUNT | flags, None)
+        _check(done, f"set flags {flags:#x} of {target}")
+
+
+def become_root(directory: Path) -> None:
+    """Make a mount point the root of this mount namespace: nothing outside of it has a name any more."""
+    os.chdir(directory)
+    _check(_libc.mount(b".", b"/", None, MS_MOVE, None), f"move {directory} to /")
+    os.chroot(".")
+    os.chdir("/")
 
 
 def unmount(target: Path) -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from paas import wire
 from paas.engine.server import Server, Session
@@ -139,7 +140,7 @@ class StubEngine:
             case ["help"]:
                 os.write(stdout, b"Usage\n")
                 return 0
-        os.write(stderr, f" !     {words[0]} is not a command\n".encode())
+        os.write(stderr, f" !     {words[0]} is not a command\n".encode("utf-8", "backslashreplace"))
         return 2
 
 
@@ -167,10 +168,12 @@ def _write(descriptor: int, data: bytes) -> None:
 class Place:
     """The running pair, and how to reach it with OpenSSH."""
 
-    def __init__(self, root: Path, engine: StubEngine, settings: Settings) -> None:
+    def __init__(self, root: Path, engine: StubEngine, settings: Settings, pid: int) -> None:
+        """`pid` is the front door's."""
         self.root = root
         self.engine = engine
         self.settings = settings
+        self.pid = pid
         self.key = self.new_key("ann")
         self.engine.keys[self.public(self.key)] = ("ann", False)
 
@@ -244,19 +247,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def front_door() -> Iterator[Place]:
+def front_door(**limits: int | str) -> Iterator[Place]:
+    """`limits`: settings of the front door by name, in place of their defaults."""
     root = Path(tempfile.mkdtemp(prefix="paas-ssh-", dir="/tmp"))
     root.chmod(0o755)
     account = pwd.getpwnam(USER)
     owner = (account.pw_uid, account.pw_gid)
-    settings = Settings(root / "data", root / "run", USER, ssh_address="127.0.0.1", ssh_port=free_port())
+    places: dict[str, Any] = {"data_dir": root / "data", "run_dir": root / "run", "user": USER, "ssh_port": free_port()}
+    settings = Settings(**{**places, "ssh_address": "127.0.0.1", **limits})
     for directory in (settings.data_dir, settings.run_dir):
         directory.mkdir(mode=0o755)
     ensure_host_keys(settings.data_dir / "ssh", owner)
     engine = StubEngine(root)
     server = Server(settings.socket, owner[1], engine.handle)
     server.start()
-    names = ("data_dir", "run_dir", "ssh_address", "ssh_port")
+    names = ("data_dir", "run_dir", *(name for name in Settings.__slots__ if name.startswith("ssh_")))
     env = {f"PAAS_{name.upper()}": str(getattr(settings, name)) for name in names}
     process = system.start(
         [sys.executable, "-m", "paas", "ssh"],
@@ -270,7 +275,7 @@ def front_door() -> Iterator[Place]:
     try:
         assert process.stdout is not None and process.stdin is not None
         assert process.stdout.readline() == b"ready\n"
-        yield Place(root, engine, settings)
+        yield Place(root, engine, settings, process.pid)
     finally:
         if process.stdin is not None:
             process.stdin.close()

@@ -1,0 +1,231 @@
+"""What one client may do: prove a key, open sessions, run commands. Everything else is refused."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import Counter
+
+import paramiko
+from paramiko.common import (
+    AUTH_FAILED,
+    AUTH_SUCCESSFUL,
+    OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
+    OPEN_FAILED_RESOURCE_SHORTAGE,
+    OPEN_SUCCEEDED,
+)
+
+from paas.errors import PaasError
+from paas.settings import Settings
+from paas.ssh.engine import Engine
+from paas.ssh.git import GitServices
+from paas.ssh.session import Session
+from paas.ssh.streams import Terminal
+from paas.ssh.transport import Transport
+
+log = logging.getLogger(__name__)
+
+USERS = ("paas", "dokku", "git")
+"""Names a client may log in as; all mean the same, the key says who it is."""
+_KEY = 16 << 10
+"""Characters of the longest key that the engine is asked about; an RSA key of 16384 bits has 2,800."""
+_COMMAND = 128 << 10
+"""Bytes of the longest command, as execve(2) limits an argument."""
+_CHANNELS_EVER = 100_000
+"""Channels over the life of one connection: paramiko remembers the number of each."""
+
+
+class Shared:
+    """What the clients of one door have in common."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.services = GitServices()
+        self._lock = threading.Lock()
+        self._channels: Counter[str] = Counter()
+
+    def take_channel(self, user: str) -> bool:
+        """Count another channel of a user; False when there are too many."""
+        with self._lock:
+            if self._channels[user] >= self.settings.ssh_sessions_per_user:
+                return False
+            self._channels[user] += 1
+            return True
+
+    def leave_channels(self, user: str, count: int) -> None:
+        with self._lock:
+            self._channels[user] -= count
+            if not self._channels[user]:
+                del self._channels[user]
+
+
+class _Open:
+    """A channel, and what was asked for before its command came."""
+
+    def __init__(self) -> None:
+        self.channel: paramiko.Channel | None = None
+        """Held here, because paramiko itself keeps no hold of it. None until the door's thread has taken it over."""
+        self.terminal: Terminal | None = None
+        self.plain = False
+        self.session: Session | None = None
+
+
+class Client(paramiko.ServerInterface):
+    """Its methods run on the connection's thread, but for `take` and `close`, which are for the door's."""
+
+    def __init__(self, shared: Shared, address: str) -> None:
+        self._shared = shared
+        self._address = address
+        self._who: dict[str, object] | None = None
+        self._known: dict[str, dict[str, object] | None] = {}
+        self._lock = threading.Lock()
+        self._open: dict[int, _Open] = {}
+        self._closed = False
+        self.transport: Transport | None = None
+        self.proved = threading.Event()
+        """Set with the first channel that a client who has proved a key asks for."""
+
+    @property
+    def tried(self) -> bool:
+        """Whether any key was offered."""
+        return bool(self._known)
+
+    # -- logging in -----------------------------------------------------------------------------------------------
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        text = f"{key.get_name()} {key.get_base64()}"
+        if text not in self._known:  # asked first whether a key would do, then with a signature by it
+            if len(self._known) >= self._shared.settings.ssh_key_tries:
+                assert self.transport is not None
+                self.transport.close()
+                return AUTH_FAILED
+            usable = username in USERS and len(text) <= _KEY
+            self._known[text] = self._identify(username, text) if usable else None
+        # The last key asked for is the one whose signature counts: after it paramiko hears no more requests.
+        self._who = self._known[text]
+        return AUTH_FAILED if self._who is None else AUTH_SUCCESSFUL
+
+    def _identify(self, username: str, text: str) -> dict[str, object] | None:
+        request = {"kind": "auth", "user": username, "key": text, "address": self._address}
+        try:
+            answer = self._shared.engine.ask(request)
+        except PaasError as error:
+            log.error("a login from %s could not be checked: %s", self._address, error)
+            return None
+        if not answer.get("name"):
+            return None
+        return {"name": answer["name"], "admin": bool(answer.get("admin")), "address": self._address}
+
+    # -- channels -------------------------------------------------------------------------------------------------
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        if kind != "session" or self._user is None or self.transport is None:
+            return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+        self.transport.trust()
+        self.proved.set()
+        self._forget_closed()
+        with self._lock:
+            if self._closed or chanid >= _CHANNELS_EVER or len(self._open) >= self._shared.settings.ssh_sessions:
+                return OPEN_FAILED_RESOURCE_SHORTAGE
+            if not self._shared.take_channel(self._user):
+                return OPEN_FAILED_RESOURCE_SHORTAGE
+            self._open[chanid] = _Open()
+        return OPEN_SUCCEEDED
+
+    def take(self, channel: paramiko.Channel) -> None:
+        """Hold a channel for as long as it is open."""
+        with self._lock:
+            if (known := self._open.get(channel.get_id())) is not None:
+                known.channel = channel
+
+    def close(self) -> None:
+        """The connection has ended."""
+        with self._lock:
+            self._closed = True
+            ended, self._open = len(self._open), {}
+        self._shared.leave_channels(self._name, ended)
+
+    def _forget_closed(self) -> None:
+        with self._lock:
+            ended = [number for number, known in self._open.items() if known.channel and known.channel.closed]
+            for number in ended:
+                del self._open[number]
+        self._shared.leave_channels(self._name, len(ended))
+
+    @property
+    def _user(self) -> str | None:
+        """Who it is, while that is proved: paramiko keeps everybody else away from channels, and this does as well."""
+        proved = self.transport is not None and self.transport.is_authenticated()
+        return self._name if proved and self._who is not None else None
+
+    @property
+    def _name(self) -> str:
+        """Who it says it is; does not change any more once it is proved."""
+        return str(self._who["name"]) if self._who is not None else ""
+
+    # -- what is asked for on a channel ---------------------------------------------------------------------------
+
+    def check_channel_pty_request(
+        self,
+        channel: paramiko.Channel,
+        term: bytes | str,
+        width: int,
+        height: int,
+        pixelwidth: int,
+        pixelheight: int,
+        modes: bytes | str,
+    ) -> bool:
+        known = self._open.get(channel.get_id())
+        if known is None or known.session is not None:
+            return False
+        name = term.decode("ascii", "replace") if isinstance(term, bytes) else term
+        known.terminal = Terminal(name[:64], _bounded(height, 24), _bounded(width, 80))
+        return True
+
+    def check_channel_env_request(self, channel: paramiko.Channel, name: bytes, value: bytes) -> bool:
+        """The one variable that means something here: `ssh -o SendEnv=NO_COLOR`."""
+        known = self._open.get(channel.get_id())
+        if known is None or name != b"NO_COLOR" or not value:
+            return False
+        known.plain = True
+        return True
+
+    def check_channel_window_change_request(
+        self, channel: paramiko.Channel, width: int, height: int, pixelwidth: int, pixelheight: int
+    ) -> bool:
+        known = self._open.get(channel.get_id())
+        if known is None:
+            return False
+        if known.session is not None:
+            known.session.resize(_bounded(height, 24), _bounded(width, 80))
+        return True
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes | str) -> bool:
+        text = os.fsdecode(command) if isinstance(command, bytes) else command
+        return len(text) <= _COMMAND and self._start(channel, text)
+
+    def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
+        return self._start(channel, "help")
+
+    def _start(self, channel: paramiko.Channel, command: str) -> bool:
+        known = self._open.get(channel.get_id())
+        if self._user is None or self._who is None or known is None or known.session is not None:
+            return False
+        shared = self._shared
+        known.session = Session(channel, self._who, shared.engine, shared.services, known.terminal, plain=known.plain)
+        thread = threading.Thread(target=known.session.run, args=(command,), name="command", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # out of threads or of memory
+            log.error("a command could not be started: %s", error)
+            return False
+        return True
+
+
+def _bounded(value: int, default: int) -> int:
+    return value if 0 < value < 10000 else default

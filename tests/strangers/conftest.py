@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.ssh.stub import Place, front_door
+
+DoorMaker = Callable[..., Place]
+
+
+@pytest.fixture
+def door() -> Iterator[DoorMaker]:
+    """`door(ssh_logins=5, ...)`: a front door with a stub engine behind it, for one test."""
+    with ExitStack() as doors:
+        yield lambda **limits: doors.enter_context(front_door(**limits))
+
+
+@pytest.fixture(scope="session")
+def shared_door() -> Iterator[Place]:
+    """One with short times, for all tests that leave it as it was."""
+    with front_door(ssh_login_grace=2, ssh_dead_after=2, ssh_sessions=3, ssh_sessions_per_user=5) as place:
+        yield place
