@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import struct
+from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes longer to import than all of this file
@@ -55,11 +56,16 @@ def send(connection: socket.socket, frame: Frame, descriptors: tuple[int, ...] =
         data = data[connection.send(data) :]
 
 
-def receive(connection: socket.socket) -> tuple[Frame, list[int]] | None:
-    """The next frame and its descriptors (close them); None at the end. Raises WireError, OSError."""
+def receive(
+    connection: socket.socket, limit: int = LIMIT, deadline: float | None = None
+) -> tuple[Frame, list[int]] | None:
+    """The next frame and its descriptors (close them); None at the end. Raises WireError, OSError.
+
+    `limit` in bytes; all of it has to come before `deadline`, on the monotonic clock.
+    """
     descriptors: list[int] = []
     try:
-        frame = _frame(connection, descriptors)
+        frame = _frame(connection, descriptors, limit, deadline)
     except BaseException:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -97,14 +103,14 @@ def _encoded(value: object) -> str:
     return json.dumps(value)
 
 
-def _frame(connection: socket.socket, descriptors: list[int]) -> Frame | None:
-    head = _read(connection, _LENGTH.size, descriptors)
+def _frame(connection: socket.socket, descriptors: list[int], limit: int, deadline: float | None) -> Frame | None:
+    head = _read(connection, _LENGTH.size, descriptors, deadline)
     if not head:
         return None
     (length,) = _LENGTH.unpack(head)
-    if length > LIMIT:
+    if length > limit:
         raise WireError(f"a message of {length} bytes")
-    body = _read(connection, length, descriptors)
+    body = _read(connection, length, descriptors, deadline)
     if body.startswith(_EXIT) and body[len(_EXIT) : -1].isdigit() and body.endswith(b"}"):
         return {"exit": int(body[len(_EXIT) : -1])}
     import json
@@ -118,11 +124,15 @@ def _frame(connection: socket.socket, descriptors: list[int]) -> Frame | None:
     return frame
 
 
-def _read(connection: socket.socket, count: int, descriptors: list[int]) -> bytes:
+def _read(connection: socket.socket, count: int, descriptors: list[int], deadline: float | None) -> bytes:
     """Exactly `count` bytes, or none at the end. Raises WireError when the end comes in between."""
     data = bytearray()
     space = socket.CMSG_SPACE(MAX_DESCRIPTORS * 4)
     while len(data) < count:
+        if deadline is not None:
+            if (left := deadline - monotonic()) <= 0:
+                raise WireError("a message that takes too long")
+            connection.settimeout(left)
         piece, ancillary, flags, _ = connection.recvmsg(min(count - len(data), 65536), space, socket.MSG_CMSG_CLOEXEC)
         for level, kind, rights in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

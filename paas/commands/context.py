@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import termios
 import threading
 from collections.abc import Callable, Mapping
@@ -58,6 +57,7 @@ from paas.source.accounts import Accounts
 from paas.state.apps import App
 from paas.state.backups import Backups
 from paas.state.database import Database
+from paas.system.processes import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Context:
         """One line of the caller's input, without its end. Raises UsageError at 4096 bytes, Hangup without a caller."""
         data = b""
         while not data.endswith(b"\n"):
-            while not select.select([self.stdin], [], [], 0.2)[0]:
+            while not readable(self.stdin, 0.2):
                 if self.hung_up.is_set():  # else what the next program there is typed would be ours
                     raise Hangup
             piece = self._read(1)

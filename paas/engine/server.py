@@ -7,6 +7,8 @@ import os
 import socket
 import struct
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,10 @@ log = logging.getLogger(__name__)
 _PEER = struct.Struct("3i")
 _FIRST_FRAME = 10.0
 """Seconds a client has to say what it wants."""
+_LATER = 4096
+"""Bytes of what it may say after that: a size, a signal."""
+_MOST = 1024
+"""Requests at once of an account other than root: what the front door may hold of the engine's threads."""
 
 
 @dataclass(slots=True)
@@ -66,6 +72,10 @@ class Server:
         self._group = group
         self._handler = handler
         self._listening = False
+        self._closed = False
+        self._lock = threading.Lock()
+        self._serving: Counter[int] = Counter()
+        """Requests at work, by uid."""
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._accept, name="socket", daemon=True)
 
@@ -90,6 +100,7 @@ class Server:
         self._thread.start()
 
     def close(self) -> None:
+        self._closed = True
         self._path.unlink(missing_ok=True)
         try:
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -98,44 +109,62 @@ class Server:
         self._listener.close()
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), name="session", daemon=True).start()
+            except OSError as error:
+                if not self._closed:  # out of descriptors, say: it waits in the queue
+                    log.error("a connection could not be accepted: %s", error)
+                    time.sleep(0.1)
+                continue
+            try:
+                threading.Thread(target=self._serve, args=(connection,), name="session", daemon=True).start()
+            except RuntimeError as error:  # out of threads or of memory
+                log.error("a request could not be served: %s", error)
+                connection.close()
 
     def _serve(self, connection: socket.socket) -> None:
-        descriptors: list[int] = []
         with connection:
+            peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+            _, uid, _ = _PEER.unpack(peer)
+            with self._lock:
+                self._serving[uid] += 1
+                busy = uid != 0 and self._serving[uid] > _MOST
             try:
-                connection.settimeout(_FIRST_FRAME)
-                peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-                _, uid, _ = _PEER.unpack(peer)
-                received = wire.receive(connection)
-                if received is None:
-                    return
-                request, descriptors = received
-                connection.settimeout(None)
-                session = Session(connection, uid, request, descriptors, threading.Event())
-                threading.Thread(target=_listen, args=(session,), name="session events", daemon=True).start()
-                self._handler(session)
+                if busy:
+                    wire.send(connection, {"exit": 1, "error": "Too many requests at once", "hint": "Try again."})
+                else:
+                    self._answer(connection, uid)
             except (OSError, wire.WireError) as error:
                 log.info("a client was dropped: %s", error)
             finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
+                with self._lock:
+                    self._serving[uid] -= 1
                 try:
                     connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that listens
                 except OSError:
                     pass
+
+    def _answer(self, connection: socket.socket, uid: int) -> None:
+        received = wire.receive(connection, deadline=time.monotonic() + _FIRST_FRAME)
+        if received is None:
+            return
+        request, descriptors = received
+        try:
+            connection.settimeout(None)
+            session = Session(connection, uid, request, descriptors, threading.Event())
+            threading.Thread(target=_listen, args=(session,), name="session events", daemon=True).start()
+            self._handler(session)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
 
 
 def _listen(session: Session) -> None:
     """What the client says later; its end is a hang-up."""
     while True:
         try:
-            received = wire.receive(session.connection)
+            received = wire.receive(session.connection, _LATER)
         except (OSError, wire.WireError):
             received = None
         if received is None:

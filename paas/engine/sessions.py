@@ -42,7 +42,7 @@ class Sessions:
                 answer = self._answer(session)
         except PaasError as error:
             answer = {"exit": error.exit_code, "error": error.message, "hint": error.hint}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             log.warning("a request that cannot be understood: %r", error)
             answer = {"exit": 1, "error": "The request cannot be understood"}
         session.finish(answer)
