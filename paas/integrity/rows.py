@@ -45,7 +45,8 @@ def damage_of(path: Path) -> Iterator[Finding]:
 def _secrets(db: Database) -> Iterator[Finding]:
     for column in SEALED:
         broken = 0
-        for row in db.query(f"SELECT {column.name} AS value FROM {column.table}"):
+        sql, arguments = column.query()
+        for row in db.query(sql, arguments):
             try:
                 db.vault.open(row["value"])
             except SystemFailure:

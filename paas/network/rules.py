@@ -84,13 +84,17 @@ def whole(frame: Frame, state: NetworkState) -> str:
 
 def marks(state: NetworkState) -> list[str]:
     """Words that nft's listing of the table has when it does all this."""
-    found = [f"{public} : {local}" for public, local in state.proxy.items()]
+    found = list[str]()
+    for public, local in state.proxy.items():
+        found += [f"{public} : goto p_{public}", f"redirect to :{local}"]
     for address, ports in state.services.items():
         for port, backends in ports.items():
             if backends:
                 found.append(f"{address} . {port} : goto {_chain(address, port)}")
                 found += [str(backend) for backend, _ in backends]
-    found += [f"{forward.host_port} : {forward.address} . {forward.port}" for forward in state.forwards]
+    for key, leads_to in _by_port(state.forwards).items():
+        found.append(f"{key[1]} : goto {_forward_chain(*key)}")
+        found += [str(address) for address, _ in leads_to]
     return found
 
 
@@ -126,12 +130,16 @@ def set_forwards(frame: Frame, before: Sequence[Forward], after: Sequence[Forwar
         if old.get(key) == new.get(key):
             continue
         protocol, port, on = key
-        name = f"f_{on}_{protocol}_{port}".replace(".", "_") if on else f"f_{protocol}_{port}"
+        name = _forward_chain(protocol, port, on)
         map = "forwards_on" if on else "forwards"
         element = f"{on} . {protocol} . {port}" if on else f"{protocol} . {port}"
         rules = [_spread(new[key], protocol)] if key in new else []
         lines += _set_chain(frame, name, map, element, rules, known=key in old)
     return "\n".join(lines)
+
+
+def _forward_chain(protocol: str, port: int, on: str) -> str:
+    return f"f_{on}_{protocol}_{port}".replace(".", "_") if on else f"f_{protocol}_{port}"
 
 
 def _by_port(forwards: Sequence[Forward]) -> dict[tuple[str, int, str], list[Backend]]:

@@ -19,13 +19,21 @@ class Column:
     def __str__(self) -> str:
         return f"{self.table}.{self.name}" + (f":{self.rows}" if self.rows else "")
 
+    @property
+    def _from(self) -> str:
+        return f"FROM {self.table}" + (" WHERE substr(key, 1, length(?1)) = ?1" if self.rows else "")
+
+    @property
+    def _of(self) -> tuple[str, ...]:
+        return (self.rows,) if self.rows else ()
+
+    def query(self) -> tuple[str, tuple[str, ...]]:
+        """SQL, and its arguments, that give each value as `value`."""
+        return f"SELECT {self.name} AS value {self._from}", self._of
+
     def rewrite(self, connection: sqlite3.Connection, change: Callable[[str], str]) -> None:
         """Replace every value by what `change` makes of it."""
-        rows = connection.execute(
-            f"SELECT {self.name}, {', '.join(self.key)} FROM {self.table}"
-            + (" WHERE substr(key, 1, length(?1)) = ?1" if self.rows else ""),
-            (self.rows,) if self.rows else (),
-        ).fetchall()
+        rows = connection.execute(f"SELECT {self.name}, {', '.join(self.key)} {self._from}", self._of).fetchall()
         where = " AND ".join(f"{column} = ?" for column in self.key)
         connection.executemany(
             f"UPDATE {self.table} SET {self.name} = ? WHERE {where}", [(change(row[0]), *row[1:]) for row in rows]
