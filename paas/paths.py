@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).resolve().parent
 PROJECT = PACKAGE.parent
 TEMPLATES = PROJECT / "nginx-templates"
 HOOKS = PROJECT / "hooks"
+BUILDPACKS = PROJECT / "buildpacks"
 
 
 @dataclass(frozen=True, slots=True)

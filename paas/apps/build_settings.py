@@ -25,13 +25,15 @@ SOURCE_IMAGE = "git:source-image"
 _OPTIONS = "docker-options:build"
 _DEFAULTS = BuildLimits()
 OTHER_BUILDERS = ("herokuish", "pack", "nixpacks", "railpack", "lambda", "null")
-"""Dokku has them; builds here come from a Dockerfile."""
+"""Dokku has them; builds here come from a Dockerfile, perhaps one that buildpacks make."""
 
 
 def declared(settings: Settings) -> list[Property]:
     """The properties of builds; the machine's settings are their defaults."""
     return [
-        Property("builder", "selected", "how apps are built: dockerfile", _builder, "dockerfile"),
+        Property(
+            "builder", "selected", "how apps are built: dockerfile or buildpacks (by default whichever fits)", _builder
+        ),
         Property(
             "builder",
             "skip-cleanup",
@@ -62,11 +64,13 @@ def declared(settings: Settings) -> list[Property]:
 
 def _builder(text: str) -> str:
     """Raises InvalidInput."""
-    if text == "dockerfile":
+    if text in ("dockerfile", "buildpacks"):
         return text
     if text in OTHER_BUILDERS:
-        raise InvalidInput(f"The builder {text} is not offered here", hint="Apps are built from a Dockerfile.")
-    raise InvalidInput(f"{shown(text)} is not a builder", hint="Known: dockerfile")
+        raise InvalidInput(
+            f"The builder {text} is not offered here", hint="Apps are built from a Dockerfile, or by buildpacks."
+        )
+    raise InvalidInput(f"{shown(text)} is not a builder", hint="Known: dockerfile, buildpacks")
 
 
 def cache_scope(app: App) -> str:

@@ -13,7 +13,8 @@ from paas.state.apps import App
 from paas.state.database import Database
 
 _ROW = "buildpacks:list"
-_SHORT = re.compile(r"(heroku(?:-community)?)/([a-z0-9][a-z0-9-]*)")
+_SHORT = re.compile(r"(?:(?:heroku(?:-community)?)/)?([a-z0-9][a-z0-9-]{0,30})")
+_FOLDER = re.compile(r"\.paas/buildpacks/[a-z][a-z0-9-]{0,30}")
 _ADDRESS = re.compile(r"(https?|git|ssh)://[^\s@]+(@[^\s@]+)?|git@[\w.-]+:[^\s]+")
 _MOST = 50
 
@@ -21,12 +22,16 @@ PROPERTIES = [Property("buildpacks", "stack", "the image that buildpacks build o
 
 
 def address(text: str) -> str:
-    """The address of a buildpack; heroku/NAME is short for the one at GitHub. Raises InvalidInput."""
+    """The name of a buildpack that comes with the program (heroku/NAME is the same), a folder of the app's own below
+    .paas/buildpacks, or the address of a git repository. Raises InvalidInput."""
     if short := _SHORT.fullmatch(text):
-        return f"https://github.com/{short[1]}/heroku-buildpack-{short[2]}.git"
+        return short[1]
+    if _FOLDER.fullmatch(text):
+        return text
     if not _ADDRESS.fullmatch(text) or not text.isprintable() or len(text) > 1000:
         raise InvalidInput(
-            f"{shown(text)} is not a buildpack", hint="Examples: heroku/nodejs, https://example.com/buildpack.git#v1"
+            f"{shown(text)} is not a buildpack",
+            hint="Examples: python, .paas/buildpacks/ours, https://example.com/buildpack.git#v1",
         )
     return text
 

@@ -16,7 +16,8 @@ from paas.state import people
 _KEYS = declared(Settings())
 
 CATALOG.absent |= {
-    f"builder-{name}": "Apps are built from a Dockerfile: see builder-dockerfile:set." for name in OTHER_BUILDERS
+    f"builder-{name}": "Apps are built from a Dockerfile (builder-dockerfile:set) or by buildpacks (buildpacks:set)."
+    for name in OTHER_BUILDERS
 }
 
 

@@ -1,35 +1,29 @@
-"""buildpacks:* — the list of buildpacks of an app. Builds do not use it yet: they come from a Dockerfile."""
+"""buildpacks:* — how apps without a Dockerfile are built: which packs, why, and the Dockerfile they make."""
 
 from __future__ import annotations
 
+import os
+
 from paas.apps import buildpacks
 from paas.apps.properties import count
+from paas.buildpacks import asking, planning
+from paas.buildpacks.planning import Applied, Plan
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, GLOBAL, KEY, Argument, Flag, app_argument
 from paas.commands.report import Report, show
-from paas.errors import Denied, UsageError
+from paas.deploy import packing
+from paas.errors import Conflict, Denied, InvalidInput, UsageError
 from paas.model import Source
+from paas.names import shown
 from paas.output import to_json
 from paas.source import repos
+from paas.source.directory import DirectoryTree
 from paas.source.tree import GitTree
 from paas.state import people, releases
 from paas.state.apps import App
 
 _INDEX = Flag("--index", "a place in the list, from 1", "NUMBER", parse=count)
-_SIGNS = (
-    ("Gemfile", "heroku/ruby"),
-    ("package.json", "heroku/nodejs"),
-    ("requirements.txt", "heroku/python"),
-    ("pyproject.toml", "heroku/python"),
-    ("go.mod", "heroku/go"),
-    ("pom.xml", "heroku/java"),
-    ("build.gradle", "heroku/gradle"),
-    ("composer.json", "heroku/php"),
-    ("build.sbt", "heroku/scala"),
-)
-"""What the packs themselves look for, in the order in which they are asked."""
-_FILE_LIMIT = 64 << 10
 
 
 @command(
@@ -37,10 +31,10 @@ _FILE_LIMIT = 64 << 10
     _INDEX,
     app_argument(),
     Argument("buildpack"),
-    examples=("buildpacks:add shop heroku/nodejs", "buildpacks:add --index 1 shop https://example.com/apt.git"),
+    examples=("buildpacks:add shop node", "buildpacks:add --index 1 shop https://example.com/apt.git"),
 )
 def add(ctx: Context, app: str, buildpack: str, index: int | None) -> None:
-    """Add a buildpack to the list of an app. It is kept for later: builds here come from a Dockerfile so far."""
+    """Add a buildpack to those that build an app; they go one after the other, and the last one starts it."""
     found = ctx.app(app)
     _tell(ctx, found, "buildpacks:add", buildpacks.add(ctx.platform.db, found, buildpack, index))
 
@@ -51,7 +45,7 @@ def add(ctx: Context, app: str, buildpack: str, index: int | None) -> None:
     Flag("--replace", "these are the whole list"),
     app_argument(),
     Argument("buildpack", many=True),
-    examples=("buildpacks:set shop heroku/python", "buildpacks:set --replace shop heroku/nodejs heroku/python"),
+    examples=("buildpacks:set shop python", "buildpacks:set --replace shop node python"),
 )
 def set_buildpack(ctx: Context, app: str, buildpack: list[str], index: int | None, replace: bool) -> None:
     """Put a buildpack in the first place of the list, or in another; with --replace set the list as a whole."""
@@ -73,7 +67,7 @@ def set_buildpack(ctx: Context, app: str, buildpack: list[str], index: int | Non
     _INDEX,
     app_argument(),
     Argument("buildpack", optional=True),
-    examples=("buildpacks:remove shop heroku/nodejs", "buildpacks:remove --index 1 shop"),
+    examples=("buildpacks:remove shop node", "buildpacks:remove --index 1 shop"),
 )
 def remove(ctx: Context, app: str, buildpack: str | None, index: int | None) -> None:
     """Take a buildpack off the list, by its name or its place."""
@@ -103,32 +97,63 @@ def list_buildpacks(ctx: Context, app: str, format: str | None) -> None:
         ctx.out.detail(pack)
 
 
-@command("buildpacks:detect", FORMAT, app_argument(), needs="view", examples=("buildpacks:detect shop",))
-def detect(ctx: Context, app: str, format: str | None) -> None:
-    """Show the buildpacks that an app's repository asks for: those in .buildpacks, else what its files look like."""
-    found = ctx.app(app)
-    platform = ctx.platform
-    repo, user = platform.apps.repo(found), platform.settings.user
-    release = releases.current(platform.db, found)
-    commit = release.commit if release else repos.commit_of(repo, "HEAD", user)
-    packs: list[str] = []
-    if commit:
-        with GitTree(Source(found.name, repo, commit), user) as tree:
-            tree.enter(platform.build_settings.directory(found))
-            entry = tree.entry(".buildpacks")
-            if entry is not None and entry.kind == "file":
-                lines = tree.read(entry, _FILE_LIMIT).decode("utf-8", "replace").splitlines()
-                packs = [buildpacks.address(line.strip()) for line in lines if line.strip() and line.strip()[0] != "#"]
-            else:
-                looks_like = [pack for name, pack in _SIGNS if tree.entry(name) is not None]
-                packs = [buildpacks.address(pack) for pack in looks_like[:1]]
+@command(
+    "buildpacks:detect",
+    FORMAT,
+    Argument("app-or-path"),
+    needs="view",
+    examples=("buildpacks:detect shop", "buildpacks:detect .", "buildpacks:detect --format json shop"),
+)
+def detect(ctx: Context, app_or_path: str, format: str | None) -> None:
+    """Show which buildpacks build an app, or a directory on the host, why, and with which versions."""
+    plan = _plan(ctx, app_or_path)
     if format == "json":
-        ctx.out.line(to_json(packs))
+        ctx.out.line(to_json([_described(each) for each in plan.applied]))
         return
-    if not packs:
-        ctx.out.heading("No buildpack fits" if commit else f"{found.name} has no commit yet")
-    for pack in packs:
-        ctx.out.line(pack)
+    packing.report(plan, ctx.out)
+
+
+@command(
+    "buildpacks:render",
+    Argument("app-or-path"),
+    needs="view",
+    examples=("buildpacks:render shop", "buildpacks:render . >Dockerfile"),
+)
+def render(ctx: Context, app_or_path: str) -> None:
+    """Print the Dockerfile that buildpacks make for an app, or for a directory on the host; it can be taken over."""
+    ctx.out.raw(_plan(ctx, app_or_path).dockerfile.encode())
+
+
+def _plan(ctx: Context, name: str) -> Plan:
+    """For `.`, `..` and what has a slash in it as a directory, for anything else as an app."""
+    if name in (".", "..") or "/" in name:
+        if ctx.directory is None:
+            raise UsageError("A directory can be looked at only on the host itself", hint="Name an app instead.")
+        try:
+            opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=ctx.directory)
+        except OSError as error:
+            raise InvalidInput(f"{shown(name)} cannot be read: {error.strerror}") from None
+        with DirectoryTree(opened) as directory:
+            return planning.plan(directory, asking.asked(directory, asking.web_command(directory)))
+    app, platform = ctx.app(name), ctx.platform
+    repo, user = platform.apps.repo(app), platform.settings.user
+    release = releases.current(platform.db, app)
+    commit = release.commit if release else repos.commit_of(repo, "HEAD", user)
+    if not commit:
+        raise Conflict(f"{app.name} has no commit yet", hint="Push to it first: git push paas master")
+    with GitTree(Source(app.name, repo, commit), user) as tree:
+        return platform.pipeline.packs(app, tree, ctx.out)
+
+
+def _described(each: Applied) -> dict[str, object]:
+    return {
+        "name": each.pack.name,
+        "why": each.why,
+        "versions": {name: chosen.offer.text for name, chosen in each.versions.items()},
+        "facts": dict(each.facts),
+        "web": each.web,
+        "offers": dict(each.offers),
+    }
 
 
 @command(

@@ -34,6 +34,7 @@ from paas.deploy.editing import Editor
 from paas.deploy.held import Request
 from paas.deploy.importing import DokkuImport
 from paas.deploy.oneoff import OneOff
+from paas.deploy.packing import Packing
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.routing import Routing
@@ -81,6 +82,7 @@ class Platform:
     cloning: Cloning
     edge: Edge
     rollbacks: Rollbacks
+    packing: Packing
     pipeline: Pipeline
     sources: Sources
     accounts: Accounts

@@ -12,11 +12,13 @@ from functools import partial
 from paas.apps.build_settings import SOURCE_IMAGE, BuildSettings
 from paas.apps.lifecycle import Apps
 from paas.apps.properties import Properties, Property, boolean, count, size
+from paas.buildpacks.planning import Plan
 from paas.deploy import repository
 from paas.deploy.applying import Applier
 from paas.deploy.builds import Build, Builds
 from paas.deploy.held import AppLocks, Request
 from paas.deploy.hooks import Hooks
+from paas.deploy.packing import Packing
 from paas.deploy.publishing import Publisher
 from paas.deploy.releases import REVISION, ReleaseMaker
 from paas.deploy.routing import Routing
@@ -71,6 +73,7 @@ class Pipeline:
         routing: Routing,
         locks: AppLocks,
         publisher: Publisher,
+        packing: Packing,
         user: str,
     ) -> None:
         self._db = db
@@ -84,6 +87,7 @@ class Pipeline:
         self._routing = routing
         self._locks = locks
         self.publisher = publisher
+        self._packing = packing
         self._user = user
 
     def push(self, push: Push, out: Output, cancelled: Callable[[], bool]) -> None:
@@ -110,6 +114,16 @@ class Pipeline:
                 skip=self._properties.value("ps", "skip-deploy", app),
             )
             repos.point_head(push.repo, branch, self._user)
+
+    def packs(self, app: App, tree: GitTree, out: Output) -> Plan:
+        """How buildpacks would build a commit of an app. Raises BuildFailed, InvalidInput, NotFound."""
+        return self._packing.plan(app, tree, self._read(app, tree, out))
+
+    def _read(self, app: App, tree: GitTree, out: Output) -> repository.Said:
+        """What a commit says; the tree is then the directory that is to be built."""
+        tree.enter(self._settings.directory(app))
+        value = self._properties.value
+        return repository.read(tree, value("app-json", "appjson-path", app), value("ps", "procfile-path", app), out)
 
     def rebuild(self, app: App, request: Request) -> None:
         """Build the deployed commit again, or what has come since and was not deployed, and deploy the result."""
@@ -158,14 +172,13 @@ class Pipeline:
             options = self._settings.options(app, self._maker.revision(app, source.commit))
             options = replace(options, images=options.images | {base})
             with GitTree(source, self._user) as tree:
-                tree.enter(self._settings.directory(app))
-                value = self._properties.value
-                said = repository.read(
-                    tree, value("app-json", "appjson-path", app), value("ps", "procfile-path", app), out
-                )
+                said = self._read(app, tree, out)
                 wanted = self._hooks.wanted(app, source.commit, said, request.who)
                 options = said.options(options)
-                out.heading(f"Building {app.name} from Dockerfile")
+                if self._packing.wanted(app, tree, options):
+                    said, options = self._packing.packed(app, tree, said, options, out, request.cancelled)
+                    wanted = replace(wanted, procfile=said.procfile)
+                out.heading(f"Building {app.name} from " + ("its buildpacks" if options.text else "Dockerfile"))
                 if tree.entry("nginx.conf.sigil") is not None:
                     out.warn(
                         "nginx.conf.sigil is not used: apps bring no templates here; nginx:set has the usual settings"

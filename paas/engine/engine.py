@@ -46,6 +46,7 @@ from paas.deploy.hooks import Hooks
 from paas.deploy.importing import DokkuImport
 from paas.deploy.importing import Parts as ImportParts
 from paas.deploy.oneoff import OneOff
+from paas.deploy.packing import Packing
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.publishing import Publisher
 from paas.deploy.releases import ReleaseMaker
@@ -292,6 +293,7 @@ class Engine:
             applier,
             timer.forget,
         )
+        packing = Packing(db, properties, environment, images)
         pushes = Pipeline(
             db,
             apps,
@@ -304,6 +306,7 @@ class Engine:
             routing,
             app_locks,
             Publisher(db, properties, registries),
+            packing,
             settings.user,
         )
         keys = Keys(db)
@@ -350,6 +353,7 @@ class Engine:
             edge=edges,
             rollbacks=Rollbacks(db, images, maker, applier, routing),
             cloning=Cloning(db, apps, claims, images, maker, scheduler, routing, app_locks, applier),
+            packing=packing,
             pipeline=pushes,
             sources=Sources(
                 settings,

@@ -1,0 +1,154 @@
+"""Which packs build a tree, with what: from the tree and what is set on its app, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from paas.buildpacks import catalog, render, versions
+from paas.buildpacks.pack import Case, Pack
+from paas.buildpacks.render import Asked, Input
+from paas.buildpacks.rules import Fact, Seen
+from paas.buildpacks.versions import Chosen
+from paas.buildpacks.view import View
+from paas.errors import BuildFailed, InvalidInput
+from paas.names import printable
+from paas.source.entry import Tree
+
+BASE = "debian:bookworm"
+"""What is built on where no language's version needs another image; images:bootstrap makes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A pack on a tree."""
+
+    pack: Pack
+    why: str
+    versions: dict[str, Chosen]
+    facts: dict[str, Fact]
+    web: str
+    says: tuple[str, ...]
+    offers: tuple[tuple[str, str], ...]
+    """(process type, command): what could stand in a Procfile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    applied: tuple[Applied, ...]
+    passed_over: tuple[tuple[Pack, str], ...]
+    """Packs that match as well, and why."""
+    dockerfile: str
+
+    @property
+    def images(self) -> list[str]:
+        """Those that the Dockerfile is based on."""
+        found = [chosen.offer.image for each in self.applied for chosen in each.versions.values()]
+        return list(dict.fromkeys([*found, BASE]))
+
+
+def matching(tree: Tree, packs: Sequence[Pack]) -> list[tuple[Pack, str]]:
+    """(pack, why) of those that recognise a tree, in their order. Raises InvalidInput for a broken manifest."""
+    found = []
+    for pack in packs:
+        why = pack.detect.holds(Seen(View(tree))) if pack.detect else None
+        if why is not None:
+            found.append((pack, why))
+    return found
+
+
+def plan(tree: Tree, asked: Asked, chosen: Sequence[Pack] = (), more: Sequence[Pack] = ()) -> Plan:
+    """The packs that were `chosen`, in that order, else the one that recognises the tree (of `more`, then of ours).
+
+    Raises BuildFailed when none does, InvalidInput for what is wrong in the tree or a pack.
+    """
+    passed: list[tuple[Pack, str]] = []
+    if chosen:
+        taken = [(pack, "it is set") for pack in chosen]
+    else:
+        known = [*more, *catalog.packs().values()]
+        found = matching(tree, known)
+        if not found:
+            raise none_matches(known)
+        taken, passed = found[:1], found[1:]
+    applied = [_apply(pack, why, tree, asked, last=pack is taken[-1][0]) for pack, why in taken]
+    return Plan(tuple(applied), tuple(passed), _dockerfile(applied, asked))
+
+
+def none_matches(packs: Sequence[Pack]) -> BuildFailed:
+    looked = "\n".join(f"  {pack.name}: {pack.detect.looks_for()}" for pack in packs if pack.detect)
+    return BuildFailed(
+        "The pushed tree has no Dockerfile at its top, and no buildpack recognises it. Looked for:\n" + looked,
+        hint="Three ways on: add a Dockerfile; choose a pack (buildpacks:set APP python); or add a Procfile, one line:"
+        " web: ./start",
+    )
+
+
+def _apply(pack: Pack, why: str, tree: Tree, asked: Asked, *, last: bool) -> Applied:
+    seen = Seen(View(tree))
+    facts: dict[str, Fact] = {}
+    seen.facts = facts
+    for name, cases in pack.facts.items():
+        fact = _fact(cases, seen)
+        if fact is not None:
+            facts[name] = fact
+    chosen = {language.name: versions.choose(language, seen) for language in pack.languages}
+
+    def say(text: str) -> str:
+        return printable(render.line(pack, text, facts, chosen))
+
+    for refused in pack.refuse:
+        if _holds(refused, seen):
+            raise InvalidInput(say(refused.text), hint=say(refused.hint) or None)
+    commands = {
+        kind: render.line(pack, case.text, facts, chosen)
+        for kind, cases in pack.processes.items()
+        if (case := _first(cases, seen))
+    }
+    web = asked.web or commands.get("web", "")
+    if not web and last and pack.processes.get("web", pack.no_start):
+        example = _first(pack.no_start, seen)
+        raise BuildFailed(
+            f"The buildpack {pack.name} found nothing to start",
+            hint=say(example.text) if example else "Say it in a Procfile: web: COMMAND",
+        )
+    says = tuple(say(case.text) for case in pack.says if _holds(case, seen))
+    offers = tuple((kind, command) for kind, command in commands.items() if kind != "web")
+    return Applied(pack, why, chosen, facts, web, says, offers)
+
+
+def _dockerfile(applied: Sequence[Applied], asked: Asked) -> str:
+    parts, before = [], ""
+    for number, each in enumerate(applied):
+        others = [later.pack.name for later in applied[number + 1 :]]
+        own = asked if not others else replace(asked, web="")
+        input = Input(each.pack, BASE, each.versions, each.facts, own, each.web, before, others)
+        text = render.dockerfile(input, catalog.shared())
+        before = f"{each.pack.name}-build"
+        if others and f" AS {before}\n" not in text:
+            raise InvalidInput(
+                f"The buildpack {each.pack.name} can only be the last one",
+                hint=f"Its {each.pack.name}/Dockerfile.j2 has no stage {before} to go on from.",
+            )
+        parts.append(text)
+    return "\n".join(parts)
+
+
+def _fact(cases: Sequence[Case], seen: Seen) -> Fact | None:
+    for case in cases:
+        if not _holds(case, seen):
+            continue
+        if case.read is None:
+            return Fact(case.text)
+        found = case.read.read(seen)
+        if found is not None:
+            return found
+    return None
+
+
+def _first(cases: Sequence[Case], seen: Seen) -> Case | None:
+    return next((case for case in cases if _holds(case, seen)), None)
+
+
+def _holds(case: Case, seen: Seen) -> bool:
+    return case.when is None or case.when.holds(seen) is not None

@@ -1,0 +1,137 @@
+"""A pack's template and what was found out -> a Dockerfile. The template runs in Jinja's sandbox, whoever wrote it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import DictLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from paas.buildpacks.pack import TEMPLATE, Pack
+from paas.buildpacks.rules import Fact
+from paas.buildpacks.versions import Chosen
+from paas.errors import InvalidInput
+
+_LONGEST = 256 << 10
+"""Characters of a rendered Dockerfile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the app itself says about its build."""
+
+    web: str = ""
+    """The command of its Procfile or paas.yml."""
+    apt: tuple[str, ...] = ()
+    """Debian packages."""
+    secrets: tuple[str, ...] = ()
+    """Config vars that the build may see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a template is given; its names there are those of the fields."""
+
+    pack: Pack
+    base: str
+    """The image for stages that need no language."""
+    versions: Mapping[str, Chosen]
+    facts: Mapping[str, Fact]
+    asked: Asked
+    web: str
+    """The command that starts it: the app's own, else the pack's."""
+    before: str = ""
+    """The stage whose /app an earlier pack has prepared; '' for the tree as it was pushed."""
+    others: Sequence[str] = field(default=())
+    """The packs that come after this one."""
+
+
+def dockerfile(input: Input, shared: Mapping[str, str]) -> str:
+    """Raises InvalidInput with the template's file and line."""
+    pack = input.pack
+    values = _values(input)
+    environment = _environment({**shared, **pack.templates})
+    try:
+        text = environment.get_template(TEMPLATE).render(values)
+    except TemplateSyntaxError as error:
+        raise InvalidInput(f"{pack.name}/{error.name or TEMPLATE}:{error.lineno}: {error.message}") from None
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
+        raise InvalidInput(f"{pack.name}/{_place(error)}: {str(error)[:200]}") from None
+    if len(text) > _LONGEST:
+        raise InvalidInput(f"{pack.name}/{TEMPLATE} makes a Dockerfile of more than {_LONGEST} characters")
+    return text.strip("\n") + "\n"
+
+
+def line(pack: Pack, text: str, facts: Mapping[str, Fact], versions: Mapping[str, Chosen]) -> str:
+    """A command or message of a pack with its values. Raises InvalidInput."""
+    environment = _environment({"text": text})
+    try:
+        return environment.get_template("text").render(facts=_facts(facts), versions=_versions(versions))[:4000]
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
+        raise InvalidInput(f"{pack.name}/buildpack.yml: {text[:60]!r}: {str(error)[:200]}") from None
+
+
+def _environment(templates: Mapping[str, str]) -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        loader=DictLoader(templates),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters |= {"sh": lambda text: shlex.quote(str(text)), "json": lambda value: json.dumps(value)}
+    return environment
+
+
+def _values(input: Input) -> dict[str, Any]:
+    return {
+        "pack": input.pack.name,
+        "base": input.base,
+        "versions": _versions(input.versions),
+        "facts": _facts(input.facts),
+        "web": input.web,
+        "own_web": bool(input.asked.web),
+        "apt_packages": list(input.asked.apt),
+        "secrets": list(input.asked.secrets),
+        "port": input.pack.port,
+        "before": input.before,
+        "last": not input.others,
+    }
+
+
+def _facts(facts: Mapping[str, Fact]) -> dict[str, Any]:
+    return {
+        name: {"text": str(fact), "file": fact.file, "module": fact.module, "folder": fact.folder}
+        for name, fact in facts.items()
+    }
+
+
+def _versions(versions: Mapping[str, Chosen]) -> dict[str, Any]:
+    return {
+        name: {
+            "text": chosen.offer.text,
+            "wanted": str(chosen.wanted or ""),
+            "image": chosen.offer.image,
+            "local": chosen.offer.local,
+            "packages": list(chosen.offer.packages),
+            "build_packages": list(chosen.offer.build_packages),
+            "title": chosen.language.title,
+        }
+        for name, chosen in versions.items()
+    }
+
+
+def _place(error: BaseException) -> str:
+    """Where in the templates: Jinja gives its frames the template's name and lines."""
+    place, trace = TEMPLATE, error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name.endswith(".j2") or name == "<template>":
+            place = f"{TEMPLATE if name == '<template>' else name.rpartition('/')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

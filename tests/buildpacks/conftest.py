@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paas.paths import PROJECT
+from tests.harness.client import Client, Files, Repository
+from tests.machine import Machine
+
+
+def example(name: str) -> dict[str, bytes | str]:
+    root = PROJECT / "examples" / name
+    return {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()}
+
+
+class Apps:
+    """Makes apps of files and pushes them; they go after the test."""
+
+    def __init__(self, machine: Machine, client: Client, place: Path) -> None:
+        self.machine = machine
+        self.client = client
+        self._place = place
+        self.made: list[str] = []
+
+    def make(self, name: str, files: Files) -> Repository:
+        """An app that has not been pushed yet."""
+        self.client.ssh("apps:create", name)
+        self.made.append(name)
+        return self.client.repository(f"{self._place.name}-{name}", files)
+
+    def push(self, name: str, files: Files) -> tuple[Repository, str]:
+        """The repository, and what the push said."""
+        repository = self.make(name, files)
+        return repository, repository.push(name, timeout=400).error
+
+    def refused(self, name: str, files: Files) -> str:
+        """What a push says that is refused."""
+        done = self.make(name, files).push(name, check=False, timeout=400)
+        assert done.status != 0, done.error
+        return done.error
+
+
+@pytest.fixture(scope="session")
+def packer(machine: Machine) -> Client:
+    machine.paas("builder:set", "--global", "trust-host-ca", "true")
+    return machine.client("packer")
+
+
+@pytest.fixture
+def apps(machine: Machine, packer: Client, tmp_path: Path) -> Iterator[Apps]:
+    found = Apps(machine, packer, tmp_path)
+    yield found
+    for name in found.made:
+        machine.paas("apps:destroy", "--force", name)
