@@ -107,7 +107,9 @@ def _candidates(ctx: Context, words: list[str]) -> Iterable[str]:
     before = list(words[:-1])
     while before and before[0].startswith("--"):
         if before.pop(0) == "--app":
-            before[:1] = []
+            if not before:
+                return _apps(ctx)
+            before.pop(0)
     last = words[-1] if words else ""
     if not before:
         if last.startswith("-"):

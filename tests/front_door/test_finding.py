@@ -98,7 +98,7 @@ def test_completion_in_bash(client: Client, machine: Machine) -> None:
     assert at("paas apps:destroy --fo") == ["--force"]
     assert at(f"paas apps:report {APP[:6]}") == [APP]
     assert at("paas git:set --global dep") == ["deploy-branch"]
-    assert at("paas --app find") == []
+    assert at("paas --app find") == [APP]
 
 
 def test_completion_over_ssh(client: Client, machine: Machine) -> None:
