@@ -10,11 +10,13 @@ from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, Argument, Flag, app_argument
 from paas.commands.typed import count
+from paas.deploy.oneoff import Attached
 from paas.errors import NotFound, UsageError
 from paas.output import to_json
 from paas.runtime.logs import follow
 from paas.runtime.logs import tail as last_lines
 from paas.state.apps import App
+from paas.state.oneoffs import OneOffRow
 
 TTL = 86400
 _CONTAINER = Flag("--container", "the one of this name, such as wiki.run.4711", "NAME")
@@ -44,9 +46,10 @@ def detached(ctx: Context, app: str, command: list[str], env: list[str], ttl_sec
 
 @command("run:list", FORMAT, app_argument(), needs="view", page="run", examples=("run:list wiki",))
 def list_runs(ctx: Context, app: str, format: str | None) -> None:
-    """List the commands that run detached."""
+    """List the commands that run: those whose caller stays with them, and detached ones."""
     found = ctx.app(app)
-    rows = ctx.platform.detached.of(found)
+    rows: list[Attached | OneOffRow] = [*ctx.platform.oneoff.attached(found), *ctx.platform.detached.of(found)]
+    rows.sort(key=lambda row: row.started)
     if format == "json":
         entries = [
             {
@@ -55,7 +58,8 @@ def list_runs(ctx: Context, app: str, format: str | None) -> None:
                 "command": shlex.join(row.command),
                 "state": "running",
                 "created_at": row.started,
-                "expires_at": row.expires,
+                "expires_at": _expires(row),
+                "detached": isinstance(row, OneOffRow),
                 "who": row.who,
             }
             for row in rows
@@ -65,8 +69,12 @@ def list_runs(ctx: Context, app: str, format: str | None) -> None:
     ctx.out.result(f"{found.name} run containers")
     ctx.out.table(
         ("NAMES", "COMMAND", "CREATED", "ENDS AT LATEST"),
-        [(f"{found.name}.{row.name}", shlex.join(row.command), row.started, row.expires) for row in rows],
+        [(f"{found.name}.{row.name}", shlex.join(row.command), row.started, _expires(row) or "-") for row in rows],
     )
+
+
+def _expires(row: Attached | OneOffRow) -> str | None:
+    return row.expires if isinstance(row, OneOffRow) else None
 
 
 @command(
@@ -114,15 +122,19 @@ def run_logs(ctx: Context, app: str | None, container: str | None, tail: bool, n
     examples=("run:stop wiki", "run:stop --container wiki.run.4711"),
 )
 def run_stop(ctx: Context, app: str | None, container: str | None) -> None:
-    """Stop the detached commands of an app, or one by its name."""
+    """Stop the commands that an app runs, or one by its name."""
     found, name = _meant(ctx, app, container)
-    detached = ctx.platform.detached
-    rows = [detached.named(found, name)] if name else detached.of(found)
+    detached, oneoff = ctx.platform.detached, ctx.platform.oneoff
+    attached = [each for each in oneoff.attached(found) if name in ("", each.name, each.id)]
+    for each in attached:
+        oneoff.stop(each)
+        ctx.out.heading(f"Stopped {found.name}.{each.name}")
+    rows = [] if name and attached else [detached.named(found, name)] if name else detached.of(found)
     for row in rows:
         detached.stop(row)
         ctx.out.heading(f"Stopped {found.name}.{row.name}")
-    if not rows:
-        ctx.out.heading(f"{found.name} runs nothing detached")
+    if not rows and not attached:
+        ctx.out.heading(f"{found.name} runs no command")
 
 
 def _meant(ctx: Context, app: str | None, container: str | None) -> tuple[App, str]:

@@ -111,7 +111,7 @@ def _run_app(ctx: Context, app: App, command: list[str], flags: dict[str, Any]) 
     limit = float(flags["ttl_seconds"] or TTL)
     with ExitStack() as undo:
         stdio = None if terminal else (ctx.stdin, ctx.stdout, ctx.stderr)
-        id = oneoff.prepare(app, command, extra, undo, terminal=terminal, stdio=stdio)
+        id = oneoff.prepare(app, command, extra, undo, ctx.who, terminal=terminal, stdio=stdio)
         if terminal:
             return converse(ctx, id, limit)
         oneoff.runtime.start(id)

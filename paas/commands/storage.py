@@ -186,7 +186,9 @@ def execute(ctx: Context, name: str, command: list[str], app: str | None) -> int
     found = ctx.app(app or users[0][0])
     with ExitStack() as undo:
         stdio = None if ctx.tty else (ctx.stdin, ctx.stdout, ctx.stderr)
-        id = ctx.platform.oneoff.prepare(found, command, {}, undo, terminal=ctx.tty, stdio=stdio, beside=(entry,))
+        id = ctx.platform.oneoff.prepare(
+            found, command, {}, undo, ctx.who, terminal=ctx.tty, stdio=stdio, beside=(entry,)
+        )
         if ctx.tty:
             return converse(ctx, id)
         ctx.platform.oneoff.runtime.start(id)

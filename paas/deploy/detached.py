@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
-from paas.deploy.oneoff import OneOff
+from paas.deploy.oneoff import GRACE, OneOff, new_name
 from paas.errors import NotFound, PaasError
 from paas.model import Who
 from paas.runtime.keptlogs import KeptLogs
@@ -23,7 +22,6 @@ from paas.state.oneoffs import OneOffRow
 
 log = logging.getLogger(__name__)
 
-_GRACE = 10.0
 _LOOK = 60.0
 """Seconds after which a waiting thread looks at the clock again."""
 
@@ -47,7 +45,7 @@ class Detached:
 
     def start(self, app: App, command: Sequence[str], env: Mapping[str, str], who: Who, ttl: int) -> OneOffRow:
         """Start a command; it is ended after `ttl` seconds. Raises Conflict when the app has no release."""
-        name = f"run.{secrets.randbelow(90_000) + 10_000}"
+        name = new_name()
         spec = self._oneoff.spec(app, command, dict(env), name)
         with ExitStack() as undo:
             sandbox = self._sandboxes.take()
@@ -82,7 +80,7 @@ class Detached:
 
     def stop(self, row: OneOffRow) -> None:
         """SIGTERM, ten seconds, SIGKILL; its log is kept."""
-        self._runtime.stop(row.id, grace=_GRACE)
+        self._runtime.stop(row.id, grace=GRACE)
         self._finish(row)
 
     # -- restarts of the engine -----------------------------------------------------------------------------------

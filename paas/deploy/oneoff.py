@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from paas.deploy.piped import Piped
 from paas.errors import Cancelled, Conflict
 from paas.image.store import ImageStore
-from paas.model import Image, Mount, Release
+from paas.model import Image, Mount, Release, Who
 from paas.runtime.runtime import Runtime
 from paas.runtime.sandbox import SandboxPool
 from paas.runtime.spec import ContainerSpec, new_id
@@ -18,11 +19,31 @@ from paas.schedulers.boot import AppContainers, command_of, environment_of
 from paas.schedulers.linked import Linked
 from paas.state import apps, releases
 from paas.state.apps import App
-from paas.state.database import Database
+from paas.state.database import Database, now
 
 _GLANCE = 0.2
+GRACE = 10.0
+"""Seconds that a command has to end before it is killed."""
 TIMED_OUT = 124
 """The exit status of a command that was ended because its time was up, as timeout(1) gives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A command whose caller stays with it. It ends with the engine at the latest, so no row remembers it."""
+
+    id: str
+    """The container's."""
+    app: int
+    name: str
+    """run.4711"""
+    command: tuple[str, ...]
+    who: str
+    started: str
+
+
+def new_name() -> str:
+    return f"run.{secrets.randbelow(90_000) + 10_000}"
 
 
 class OneOff:
@@ -41,6 +62,15 @@ class OneOff:
         self._sandboxes = sandboxes
         self._containers = containers
         self.linked = linked
+        self._attached: dict[str, Attached] = {}
+
+    def attached(self, app: App) -> list[Attached]:
+        """Those that run, the oldest first."""
+        return [each for each in list(self._attached.values()) if each.app == app.id]
+
+    def stop(self, attached: Attached) -> None:
+        """SIGTERM, ten seconds, SIGKILL; its caller is told the exit status."""
+        self.runtime.stop(attached.id, grace=GRACE)
 
     def prepare(
         self,
@@ -48,6 +78,7 @@ class OneOff:
         command: Sequence[str],
         extra_env: dict[str, str],
         undo: ExitStack,
+        who: Who,
         *,
         terminal: bool,
         stdio: tuple[int, int, int] | None,
@@ -57,11 +88,15 @@ class OneOff:
 
         `beside` are mounts that it has as well; it begins in the first of them.
         """
-        spec = self.spec(app, command, extra_env, "run", terminal=terminal)
+        name = new_name()
+        spec = self.spec(app, command, extra_env, name, terminal=terminal)
         if beside:
             own = tuple(mount for mount in spec.mounts if mount.target not in {each.target for each in beside})
             spec = replace(spec, mounts=(*own, *beside), cwd=beside[0].target)
-        return self._make(app, spec, undo, stdio)
+        self._make(app, spec, undo, stdio)
+        undo.callback(self._attached.pop, spec.id)
+        self._attached[spec.id] = Attached(spec.id, app.id, name, tuple(command), str(who), now())
+        return spec.id
 
     def _make(self, app: App, spec: ContainerSpec, undo: ExitStack, stdio: tuple[int, int, int] | None) -> str:
         sandbox = self._sandboxes.take()

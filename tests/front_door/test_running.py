@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from paas.system import run as system
 from tests.conftest import MachineMaker
 from tests.harness.apps import httpd
 from tests.harness.client import Client
@@ -47,6 +48,34 @@ def test_a_detached_command(client: Client, machine: Machine) -> None:
     assert client.ssh("run:stop", "--container", name, check=False).status == 1
     assert client.ssh("run:stop", "--container", "nosuch.run.1", check=False).status == 20
     assert client.ssh("run:logs", check=False).status == 2
+
+
+def test_commands_with_their_caller_are_listed_and_stopped_too(client: Client) -> None:
+    callers = [
+        system.start(client.ssh_command("run", APP, "sleep", text), stdout=system.PIPE) for text in ("601", "602")
+    ]
+    detached = client.ssh("run:detached", APP, "sleep", "603").text.strip()
+
+    def listed() -> dict[str, tuple[str, bool]]:
+        found = json.loads(client.ssh("run:list", APP, "--format", "json").text)
+        return {entry["command"]: (entry["name"], entry["detached"]) for entry in found}
+
+    try:
+        wait_until(lambda: len(listed()) == 3, "all three run")
+        assert listed()["sleep 603"] == (detached, True) and not listed()["sleep 601"][1]
+        name = listed()["sleep 601"][0]
+        assert name.startswith(f"{APP}.run.") and name in client.ssh("run:list", APP).text
+        assert f"Stopped {name}" in client.ssh("run:stop", "--container", name).text
+        assert callers[0].wait(20) == 143, "its caller is told"
+        assert set(listed()) == {"sleep 602", "sleep 603"}
+        client.ssh("run:stop", APP)
+        assert callers[1].wait(20) == 143
+        wait_until(lambda: not listed(), "nothing runs")
+        assert "runs no command" in client.ssh("run:stop", APP).text
+    finally:
+        for caller in callers:
+            caller.kill()
+            caller.wait()
 
 
 def test_a_detached_command_that_ends(client: Client) -> None:
