@@ -89,22 +89,31 @@ def output(ctx: Context, app_or_build: list[str]) -> None:
     examples=("builds:cancel wiki", "builds:cancel 12"),
 )
 def cancel(ctx: Context, app_or_build: list[str]) -> None:
-    """Cancel the builds of an app that run or wait, or one by its number. What served before serves on."""
+    """Cancel the builds of an app that run or wait, or one by its number. What served before serves on.
+
+    Named by the app, what is still fetched for a build ends as well: a repository, an archive, an image.
+    """
     name = app_or_build[0]
     app: App | None = None
     number: int | None = int(name) if _is_number(ctx, name) else None
     if number is None:
         app = ctx.app(name)
         number = int(app_or_build[1]) if len(app_or_build) > 1 and app_or_build[1].isdigit() else None
+    fetches = 0
     if number is not None:
         row = ctx.platform.builds.get(app, str(number))
         cancelled = ctx.platform.builds.cancel(None, row.id)
     else:
+        assert app is not None
+        fetches = ctx.platform.builds.cancel_fetches(app)
         cancelled = ctx.platform.builds.cancel(app)
-    if not cancelled:
+    if not cancelled and not fetches:
         raise Conflict("No such build is running", hint="builds:list shows them all.")
     people.record(ctx.platform.db, ctx.who, app.name if app else "", "builds:cancel", " ".join(map(str, cancelled)))
-    ctx.out.heading(f"Cancelled build {', '.join(map(str, cancelled))}")
+    if cancelled:
+        ctx.out.heading(f"Cancelled build {', '.join(map(str, cancelled))}")
+    else:
+        ctx.out.heading("Cancelled the fetch, before there was a build")
 
 
 @command("builds:prune", app_argument(optional=True), effect="acts", examples=("builds:prune wiki",))

@@ -74,6 +74,8 @@ class Builds:
         self._queue: list[int] = []
         self._working: set[int] = set()
         self._active: dict[int, Build] = {}
+        self._fetches: list[tuple[int, threading.Event]] = []
+        """Apps, and what ends their fetches."""
         self._tidying = threading.Lock()
 
     def recover(self) -> None:
@@ -193,6 +195,28 @@ class Builds:
                         return
         except FileNotFoundError:
             raise NotFound(f"The output of build {row.id} is not kept any more") from None
+
+    @contextlib.contextmanager
+    def fetch(self, app: App, request: Request) -> Iterator[Request]:
+        """What is to be built is fetched first, and there is no build yet: what is done with this request, `cancel`
+        ends for the app."""
+        cancel = threading.Event()
+        entry = (app.id, cancel)
+        with self._condition:
+            self._fetches.append(entry)
+        try:
+            yield Request(request.who, request.out, lambda: cancel.is_set() or request.cancelled())
+        finally:
+            with self._condition:
+                self._fetches.remove(entry)
+
+    def cancel_fetches(self, app: App) -> int:
+        """Cancel what is fetched for an app, and the builds that follow; returns how many."""
+        with self._condition:
+            found = [cancel for owner, cancel in self._fetches if owner == app.id]
+        for cancel in found:
+            cancel.set()
+        return len(found)
 
     def cancel(self, app: App | None, id: int | None = None) -> list[int]:
         """Cancel builds that run, of an app or by number; returns which."""

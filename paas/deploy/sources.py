@@ -13,6 +13,7 @@ from typing import IO, Literal
 from paas.apps.build_settings import SOURCE_IMAGE, BuildSettings
 from paas.apps.lifecycle import Apps
 from paas.apps.properties import Properties
+from paas.deploy.builds import Builds
 from paas.deploy.held import AppLocks, Request
 from paas.deploy.pipeline import FETCHED, Pipeline
 from paas.errors import InvalidInput
@@ -63,6 +64,7 @@ class Sources:
         properties: Properties,
         build_settings: BuildSettings,
         pipeline: Pipeline,
+        builds: Builds,
         locks: AppLocks,
         workspaces: Workspaces,
         images: ImageStore,
@@ -76,6 +78,7 @@ class Sources:
         self._properties = properties
         self._build_settings = build_settings
         self._pipeline = pipeline
+        self._builds = builds
         self._locks = locks
         self._workspaces = workspaces
         self._images = images
@@ -94,7 +97,10 @@ class Sources:
         app, out = self._apps.get(name), request.out
         remote = remotes.parse_remote(address, files=request.who.admin)
         wanted_ref = None if ref is None else remotes.branch(ref.removeprefix("refs/heads/").removeprefix("refs/tags/"))
-        with self._workspace(app, request, self._settings.push_limit) as workspace:
+        with (
+            self._builds.fetch(app, request) as request,
+            self._workspace(app, request, self._settings.push_limit) as workspace,
+        ):
             out.heading(f"Fetching {remote.address}" + (f" {ref}" if ref else ""))
             with receiving.explained(remote, request.who.admin):
                 wanted, commit = receiving.fetch(workspace, remote, wanted_ref, out.detail)
@@ -135,7 +141,7 @@ class Sources:
         """
         app = self._apps.get(name)
         wanted = image if image.startswith("sha256:") else str(reference.parse(image))
-        with self._images.lease() as lease:
+        with self._builds.fetch(app, request) as request, self._images.lease() as lease:
             request.out.heading(f"Looking for {wanted}")
             found = self._image(app, wanted, lease, request)
             wanted = found.id if image.startswith("sha256:") else wanted  # as long as it can be: none may be added
@@ -145,15 +151,16 @@ class Sources:
         """Load images from an archive and deploy one of them; False when that is what runs. Raises InvalidInput."""
         app = self._apps.get(name)
         wanted = str(reference.parse(image))
-        request.out.heading("Loading the image")
-        loaded = self._image_files.load(stream, request.cancelled)
-        for each, names in loaded:
-            people.record(self._db, request.who, app.name, "load", " ".join([*names, each.short_id]))
-        found = next((each for each, names in loaded if wanted in names), None)
-        if found is None:
-            there = ", ".join(name for _, names in loaded for name in names)
-            raise InvalidInput(f"The archive has no image {wanted}", hint=f"It has: {there or 'no names'}")
-        return self._deploy_image(app, wanted, found, author, request, None, False)
+        with self._builds.fetch(app, request) as request:
+            request.out.heading("Loading the image")
+            loaded = self._image_files.load(stream, request.cancelled)
+            for each, names in loaded:
+                people.record(self._db, request.who, app.name, "load", " ".join([*names, each.short_id]))
+            found = next((each for each, names in loaded if wanted in names), None)
+            if found is None:
+                there = ", ".join(name for _, names in loaded for name in names)
+                raise InvalidInput(f"The archive has no image {wanted}", hint=f"It has: {there or 'no names'}")
+            return self._deploy_image(app, wanted, found, author, request, None, False)
 
     def _image(self, app: App, wanted: str, lease: Lease, request: Request) -> Image:
         def find(refresh: bool) -> Image:
@@ -225,7 +232,7 @@ class Sources:
         remote = remotes.parse_archive_address(address) if address is not None else None
         most = self._properties.value("git", "archive-max-files", app)
         limit = self._properties.value("git", "archive-max-size", app)
-        with self._workspace(app, request, limit) as workspace:
+        with self._builds.fetch(app, request) as request, self._workspace(app, request, limit) as workspace:
             file = workspace.file("archive")
             if remote is not None:
                 out.heading(f"Fetching {remote.address}")

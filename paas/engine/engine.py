@@ -363,6 +363,7 @@ class Engine:
                 properties,
                 build_settings,
                 pushes,
+                builds,
                 app_locks,
                 Workspaces(paths.scratch, sandboxes, resolv, accounts, settings.user),
                 images,

@@ -120,9 +120,9 @@ class Workspace:
         return self.repo / "objects"
 
     def check(self) -> None:
-        """Raises Cancelled once the caller has gone."""
+        """Raises Cancelled once the caller has gone, or somebody has cancelled it."""
         if self.place.cancelled():
-            raise Cancelled("The caller has gone; nothing was changed")
+            raise Cancelled("Cancelled; nothing was changed")
 
     def file(self, name: str) -> Path:
         """An empty file that programs here may write."""

@@ -14,7 +14,7 @@ LOGIN = "robot:s3cret-passw0rd"
 class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        if path == "/slow":
+        if path.startswith("/slow"):
             self.send_response(200)
             self.end_headers()
             while True:

@@ -159,6 +159,38 @@ def test_a_sync_that_is_interrupted_leaves_the_app_as_it_was(
     assert report(machine, name) == before and machine.get(name).text == "before\n"
 
 
+def test_a_fetch_is_cancelled_as_a_build_is(
+    machine: Machine, elsewhere: Elsewhere, boss: Client, app: AppMaker
+) -> None:
+    name = app("cancelled-fetch")
+    scratch = machine.data_dir / "scratch"
+    assert boss.ssh("builds:cancel", name, check=False).status == 1
+    for words in (("git:from-archive", name, elsewhere.url("slow")), ("git:sync", name, elsewhere.url("slow.git"))):
+        caller = system.start(boss.ssh_command(*words), stdout=system.PIPE, stderr=system.PIPE)
+        wait_until(lambda: list(scratch.glob("source-*")), "it fetches")
+        assert "Cancelled the fetch" in boss.ssh("builds:cancel", name).text
+        _, said = caller.communicate(timeout=20)
+        assert caller.returncode == 130 and b"Cancelled; nothing was changed" in said
+        wait_until(lambda: not list(scratch.glob("source-*")), "nothing is left of it")
+
+
+def test_two_at_once_queue(machine: Machine, elsewhere: Elsewhere, boss: Client, app: AppMaker) -> None:
+    name = app("twice")
+    slow = str(httpd("twice")["Dockerfile"]).replace("ENV PATH", 'RUN ["/bin/sleep", "4"]\nENV PATH', 1)
+    commit = elsewhere.repository.commit({**httpd("twice"), "Dockerfile": slow})
+    bare = elsewhere.directory / "site.git"
+    elsewhere.repository.git("push", "--quiet", str(bare), f"{commit}:refs/heads/twice")
+    words = ("git:sync", "--build-if-changes", name, elsewhere.git, "twice")
+    callers = [system.start(boss.ssh_command(*words), stdout=system.PIPE, stderr=system.PIPE) for _ in range(2)]
+    said = [b"".join(caller.communicate(timeout=60)).decode() for caller in callers]
+    assert [caller.returncode for caller in callers] == [0, 0], said
+    first, second = sorted(said, key=lambda text: "runs this commit already" in text)
+    assert "Application deployed" in first and "Waiting for" not in first
+    assert f"Waiting for a deploy of {name} to finish" in second and "Building" not in second
+    assert machine.get(name).text == "twice\n"
+    assert len(json.loads(boss.ssh("releases", name, "--format", "json").text)) == 1
+
+
 def _heads(repo: object) -> str:
     return system.run(["git", "--git-dir", str(repo), "for-each-ref"], user="paas").text
 
