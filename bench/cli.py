@@ -1,7 +1,9 @@
 """How long the ten most used commands take, on the host and over ssh, with one app and with many: growth is the ratio.
 
-Over ssh each is a connection of its own, as a script or CI makes it. Runs an engine of its own in a machine made of
-namespaces; the many apps are deployed, one instance each. Usage, as root: .venv/bin/python bench/cli.py [APPS [TURNS]]
+Over ssh each is a connection of its own, as a script or CI makes it. Two engines run side by side, each in a machine
+made of namespaces, and are asked in turns, so that what else goes on here meets both; `version` is what a command costs
+that looks at nothing. The many apps are deployed, one instance each.
+Usage, as root: .venv/bin/python bench/cli.py [APPS [TURNS]]
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from tests.machine import Machine
 
 APP = "measured"
 COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("version",),
     ("apps:list",),
     ("config:show", APP),
     ("config:get", APP, "KEY"),
@@ -32,52 +35,46 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("urls", APP),
 )
 """config:set with the value that is set already: what it costs to find out that there is nothing to do."""
-Times = dict[str, float]
+Run = Callable[..., object]
 
 
 def main(apps: int, turns: int) -> None:
-    with Machine() as machine:
-        machine.engine_start()
-        client = machine.client(admin=True)
-        client.repository(APP, httpd("measured")).push(APP)
-        client.ssh("config:set", APP, "KEY=value")
-        doors: dict[str, Callable[[tuple[str, ...]], object]] = {
-            "host": lambda words: machine.paas(*words),
-            "ssh": lambda words: client.ssh(*words),
-        }
-        few = {door: measure(run, turns) for door, run in doors.items()}
+    with Machine() as one, Machine() as full:
+        clients = [begun(machine) for machine in (one, full)]
         started = time.monotonic()
-        fill(client, apps - 1)
-        print(f"{apps - 1} more apps pushed in {time.monotonic() - started:.0f} s")
-        many = {door: measure(run, turns) for door, run in doors.items()}
-    print(f"{'ms, median of ' + str(turns):32}{'host: 1':>10}{apps:>8}{'ratio':>8}{'ssh: 1':>10}{apps:>8}{'ratio':>8}")
-    for words in COMMANDS:
-        name = " ".join(words)
-        cells = ""
-        for door in doors:
-            one, all = few[door][name], many[door][name]
-            cells += f"{one:10.1f}{all:8.1f}{all / one:8.2f}"
-        print(f"{name:32}{cells}")
+        for number in range(apps - 1):
+            clients[1].ssh("apps:clone", APP, f"filling-{number}")
+        print(f"{apps - 1} more apps deployed in {time.monotonic() - started:.0f} s", flush=True)
+        print(
+            f"{'ms, median of ' + str(turns):32}{'host: 1':>10}{apps:>8}{'ratio':>8}{'ssh: 1':>10}{apps:>8}{'ratio':>8}"
+        )
+        for words in COMMANDS:
+            cells = ""
+            sides: tuple[list[Run], ...] = ([one.paas, full.paas], [client.ssh for client in clients])
+            for doors in sides:
+                few, many = in_turns(doors, words, turns)
+                cells += f"{few:10.1f}{many:8.1f}{many / few:8.2f}"
+            print(f"{' '.join(words):32}{cells}", flush=True)
 
 
-def fill(client: Client, count: int) -> None:
-    repository = client.repository("filling", httpd("filling"))
-    for number in range(count):
-        repository.push(f"filling-{number}")
+def begun(machine: Machine) -> Client:
+    machine.engine_start()
+    client = machine.client(admin=True)
+    client.repository(APP, httpd("measured")).push(APP)
+    client.ssh("config:set", APP, "KEY=value")
+    return client
 
 
-def measure(run: Callable[[tuple[str, ...]], object], turns: int) -> Times:
-    """Milliseconds by command."""
-    found: Times = {}
-    for words in COMMANDS:
-        run(words)
-        times = []
-        for _ in range(turns):
+def in_turns(doors: list[Run], words: tuple[str, ...], turns: int) -> list[float]:
+    """Milliseconds of a command at each door: medians."""
+    times: list[list[float]] = [[] for _ in doors]
+    for turn in range(turns + 1):
+        for run, found in zip(doors, times, strict=True):
             mark = time.perf_counter()
-            run(words)
-            times.append(1000 * (time.perf_counter() - mark))
-        found[" ".join(words)] = statistics.median(times)
-    return found
+            run(*words)
+            if turn:  # the first is there to warm up
+                found.append(1000 * (time.perf_counter() - mark))
+    return [statistics.median(found) for found in times]
 
 
 if __name__ == "__main__":
