@@ -54,6 +54,10 @@ class Domains:
         # What another app was given explicitly is that one's.
         return [Hostname(name) for name in names if apps.domain_owner(self._db, name) is None]
 
+    def are_provisional(self, app: App) -> bool:
+        """Whether the app is served under a name that nobody has chosen."""
+        return not app.own_domains and not self.globals() and "." not in app.name
+
     def served(self, app: App) -> list[Hostname]:
         """The same, but none while domains are disabled."""
         return self.of(app) if self._edge.domains_enabled(app) else []

@@ -234,3 +234,6 @@ class Pipeline:
             out.result("Application deployed:" if urls else "Application deployed; it has no domain (domains:add)")
             for url in urls:
                 out.detail(url)
+        if self._routing.has_provisional_name(app):
+            out.detail("No domain is set; this name leads to the server's address by itself. To have your own:")
+            out.detail(f"domains:set {app.name} HOSTNAME, or for all apps domains:set-global DOMAIN")

@@ -48,6 +48,10 @@ class Routing:
         """Of all apps that nginx serves."""
         return [self.route(app) for app in apps.listing(self._db) if self._edge.is_served(app)]
 
+    def has_provisional_name(self, app: App) -> bool:
+        """Whether the app is served, under a name that nobody has chosen."""
+        return self._domains.are_provisional(app) and bool(self._domains.served(app))
+
     def route(self, app: App) -> Route:
         certificate = self._certs.current(app)
         hostnames = tuple(self._domains.served(app))
