@@ -81,6 +81,18 @@ def test_a_clone_that_fails_leaves_nothing(client: Client, repository: Repositor
     assert client.ssh("config:show", "noun-taken", "--format", "json").text == "{}\n"
     assert client.ssh("apps:clone", APP, "Not-A-Name", check=False).status == 1
     client.ssh("config:unset", "--no-restart", APP, "PORT_OF_NOTHING")
+    files = talking("picky")
+    files["Procfile"] = 'web: [ "$PAAS_APP" = noun-picky ] || exit 7; exec httpd -f -p $PORT -h /www\n'
+    picky = client.repository("noun-picky", files)
+    picky.push("noun-picky")
+    directories = sorted(path.name for path in (machine.data_dir / "repos").iterdir())
+    failed = client.ssh("apps:clone", "noun-picky", "noun-copied", check=False)
+    assert failed.status == 1 and "7" in failed.error, failed.error
+    assert client.ssh("apps:exists", "noun-copied", check=False).status == 20
+    assert sorted(path.name for path in (machine.data_dir / "repos").iterdir()) == directories
+    assert machine.get("noun-picky").text == "picky\n"
+    assert "noun-copied" not in client.ssh("ps", "-a").text
+    client.ssh("apps:create", "noun-copied")
 
 
 def test_a_locked_app_refuses_pushes_and_changes(machine: Machine, client: Client, repository: Repository) -> None:

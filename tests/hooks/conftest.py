@@ -16,6 +16,7 @@ TASKS = [
     {"command": "sh -c 'echo \"it is $GREETING\"; echo ran >> /data/ran; exit 3'", "schedule": "@yearly"},
     {"command": "sleep 300", "schedule": "0 0 1 1 *", "concurrency_policy": "forbid"},
     {"command": "echo every minute", "schedule": "* * * * *"},
+    {"command": "sleep 4711", "schedule": "@monthly", "concurrency_policy": "replace"},
     {"command": "echo never", "schedule": "@daily", "maintenance": True},
 ]
 

@@ -8,6 +8,7 @@ from typing import Any
 from tests.harness.client import Client, Repository
 from tests.harness.waiting import wait_until
 from tests.hooks.conftest import TIMED
+from tests.machine import Machine
 
 
 def listed(timer: Client) -> dict[str, dict[str, Any]]:
@@ -17,7 +18,7 @@ def listed(timer: Client) -> dict[str, dict[str, Any]]:
 
 def test_tasks(timer: Client, timed: Repository) -> None:
     tasks = listed(timer)
-    assert [t["schedule"] for t in tasks.values()] == ["@yearly", "0 0 1 1 *", "* * * * *", "@daily"]
+    assert [t["schedule"] for t in tasks.values()] == ["@yearly", "0 0 1 1 *", "* * * * *", "@monthly", "@daily"]
     assert tasks["echonever"]["maintenance"] and not tasks["echonever"]["next"]
     assert "Concurrency" in timer.ssh("cron:list", TIMED).text
     ran = timer.ssh("cron:run", TIMED, tasks["sh-c"]["id"], check=False)
@@ -42,6 +43,21 @@ def test_tasks(timer: Client, timed: Repository) -> None:
     assert timer.ssh("cron:run", TIMED, "nothing", check=False).status == 1
     assert timer.ssh("cron:list", "missing-app", check=False).status == 20
     assert timer.ssh("cron:report", TIMED, "--format", "json").status == 0
+
+
+def test_a_task_replaces_its_former_run(machine: Machine, timer: Client, timed: Repository) -> None:
+    id = listed(timer)["sleep4711"]["id"]
+    said = "[sleep 4711] was ended"
+
+    def sleeping() -> list[str]:
+        return machine.run(["pgrep", "-f", "^sleep 4711"], check=False).text.split()
+
+    timer.ssh("cron:run", TIMED, id, "--detach")
+    first = wait_until(sleeping, "it runs")
+    timer.ssh("cron:run", TIMED, id, "--detach")
+    wait_until(lambda: len(sleeping()) == 1 and sleeping() != first, "the second alone runs")
+    wait_until(lambda: said in timer.ssh("logs", TIMED, "--ps", "cron").text, "the end of the first is told")
+    assert machine.get(TIMED).text == "one\n"
 
 
 def test_tasks_come_and_go_with_releases(timer: Client, timed: Repository) -> None:

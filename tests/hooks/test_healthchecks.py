@@ -139,18 +139,23 @@ def test_what_is_not_ready_stays_so_for_the_next_engine(
     machine: Machine, client: Client, repository: Repository
 ) -> None:
     """The next engine asks late: what it does at first, it does by what the last one knew."""
-    check = {"type": "readiness", "path": "/ready", "wait": 0.2, "attempts": 1, "timeout": 1, "initialDelay": 2}
+    told = {"command": ["sh", "-c", "echo $DYNO is unwell >>/www/told"]}
+    often = {"wait": 0.2, "attempts": 1, "timeout": 1}
+    check = {"type": "readiness", "path": "/ready", **often, "initialDelay": 2, "onFailure": told}
     formation = {"web": {"quantity": 2}}
     repository.commit({"app.json": said(check, formation=formation)})
     repository.push(APP)
     client.ssh("enter", APP, "web.1", "rm", "/www/ready")
     wait_until(lambda: "gets no requests" in report(client)["status-web.1"], "web.1 is not ready")
+    wait_until(lambda: client.ssh("enter", APP, "web.1", "cat", "/www/told", check=False).text, "onFailure has run")
     for end in (machine.engine_kill, machine.engine_stop):
         end()
         machine.engine_start()
         found = {machine.get(APP, "/who").text.strip() for _ in range(40)}
         assert found == {"web.2"}, "not one request goes to it"
         assert "readiness check /ready: answered 404" in report(client)["status-web.1"]
+    told_once = client.ssh("enter", APP, "web.1", "cat", "/www/told").text
+    assert told_once == "web.1 is unwell\n", "told when it fails, not again by the next engine"
     client.ssh("enter", APP, "web.1", "touch", "/www/ready")
     wait_until(lambda: answering(machine) == {"web.1", "web.2"}, "it gets traffic again")
     client.ssh("enter", APP, "web.1", "rm", "/www/ready")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paas import output
 from paas.apps import appjson, checking, jsonc, paasyml, yamlfile
 from paas.apps.nodes import Node
 from paas.apps.schedule import Schedule
@@ -25,6 +28,7 @@ from paas.names import AppName, ProcessType
 from paas.schedulers import asking
 from paas.schedulers.plan import Slot, waves
 from paas.state import declared as codec
+from tests.harness.authority import Authority
 
 
 def plain(node: Node) -> object:
@@ -320,3 +324,58 @@ def test_answers(server: tuple[int, list[bytes]], answers: list[bytes], reason: 
     check = Check("startup", path="/", content=content)
     found = asking.get(IPv4Address("127.0.0.1"), port, check, "app.example.com", 0.5)
     assert reason in found if reason else found == ""
+
+
+def test_https_is_asked_whatever_certificate_there_is(tmp_path: Path) -> None:
+    """An instance is asked by its address, which no certificate names."""
+    certificate, key = Authority().issue("elsewhere.example.com")
+    (tmp_path / "both.pem").write_text(certificate + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    asked: list[bytes] = []
+
+    def serve() -> None:
+        for _ in range(2):
+            plain, _ = listener.accept()
+            try:
+                with context.wrap_socket(plain, server_side=True) as secure:
+                    asked.append(secure.recv(65536))
+                    secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            except OSError:
+                plain.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    address = IPv4Address("127.0.0.1")
+    secure = Check("startup", path="/health", scheme="https", content="ok")
+    assert asking.get(address, port, secure, "app.example.com", 5) == ""
+    assert asked[0].startswith(b"GET /health HTTP/1.1\r\nHost: app.example.com\r\n")
+    assert asking.get(address, port, Check("startup", path="/health"), "app.example.com", 5) != "", "not without TLS"
+    thread.join(5)
+    listener.close()
+
+
+@pytest.mark.parametrize("columns", [20, 24, 31, 40, 60, 80])
+def test_tables_keep_within_a_terminal_whatever_is_written_in_them(columns: int) -> None:
+    wide = "\u6f22\u5b57\u304b\u306a\ud55c\uae00" * 6  # two cells each
+    marks = "e\u0301" * 30  # a letter and an accent that takes no cell
+    rows = [("web.1", wide, "2026-01-01"), ("w\u00fcrm", marks, wide), ("\u200b", "\U0001f680" * 20, "x")]
+    lines = output.table(("NAME", "COMMAND", "CREATED"), rows, columns)
+    narrowest = 3 * 8 + 2 * 3  # columns keep eight cells
+    assert all(output.cells(line) <= max(columns, narrowest) for line in lines), lines
+    assert len(lines) == 4 and all("\n" not in line for line in lines)
+    whole = output.table(("NAME", "COMMAND", "CREATED"), rows)
+    assert wide in whole[1] and marks in whole[2] and "\u2026" not in "".join(whole)
+    starts = {
+        output.cells(line[: line.index(third)]) for line, third in zip(whole, ("CREATED", "2026", wide), strict=False)
+    }
+    assert len(starts) == 1, "the third column begins in one cell"
+
+
+@given(st.text(max_size=60), st.integers(1, 40))
+def test_what_is_cut_fits(text: str, width: int) -> None:
+    short = output.cut(text, width)
+    assert output.cells(short) <= width
+    assert short == text or (short.endswith("\u2026") and text.startswith(short[:-1]))
