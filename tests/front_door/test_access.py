@@ -125,7 +125,6 @@ def test_what_others_have_is_not_named(root: Machine, deployer: Client) -> None:
     for done, known in (
         (deployer.ssh("domains:add", OURS, "theirs.example.com", check=False), "domains:add"),
         (deployer.ssh("domains:add", OURS, "moved.example.com", check=False), "domains:add"),
-        (deployer.ssh("domains:add", OURS, f"{THEIRS}.paas.test", check=False), ""),
         (deployer.ssh("redirect:set", OURS, "theirs.example.com", "x.example.com", check=False), ""),
         (deployer.ssh("ports:add", OURS, "tcp:7411:5000", check=False), ""),
         (deployer.ssh("ports:set", OURS, "tcp:7411:5000", check=False), ""),
