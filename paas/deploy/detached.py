@@ -34,6 +34,7 @@ class Detached:
         self._sandboxes = sandboxes
         self._kept_logs = kept_logs
         self._closing = threading.Event()
+        self._finishing = threading.Lock()
         self._held: dict[str, Sandbox] = {}
         """Sandboxes by container. Not found by address: after a restart of the machine addresses are given anew."""
 
@@ -119,23 +120,24 @@ class Detached:
             log.error("%s could not be ended: %s", row.name, error.message)
 
     def _finish(self, row: OneOffRow) -> None:
-        """Keep the log, remove the rest. Whoever comes second finds nothing to do."""
-        with self._db.transaction() as connection:
-            done = connection.execute("DELETE FROM oneoffs WHERE id = ?", (row.id,)).rowcount
-        if not done:
-            return
-        self._runtime.put_away(row.id)
-        app = apps.by_id(self._db, row.app)
-        self._kept_logs.keep(
-            self._runtime.log_path(row.id),
-            id=row.id,
-            app=row.app,
-            release=app.release or 0,
-            name=row.name,
-            started=row.started,
-        )
-        self._oneoff.linked.leave(row.id)
-        self._runtime.remove(row.id)
-        sandbox = self._held.pop(row.id, None)
-        if sandbox is not None:
-            self._sandboxes.release(sandbox)
+        """Keep the log, remove the rest. Whoever comes second waits, and finds nothing to do."""
+        with self._finishing:
+            with self._db.transaction() as connection:
+                done = connection.execute("DELETE FROM oneoffs WHERE id = ?", (row.id,)).rowcount
+            if not done:
+                return
+            self._runtime.put_away(row.id)
+            app = apps.by_id(self._db, row.app)
+            self._kept_logs.keep(
+                self._runtime.log_path(row.id),
+                id=row.id,
+                app=row.app,
+                release=app.release or 0,
+                name=row.name,
+                started=row.started,
+            )
+            self._oneoff.linked.leave(row.id)
+            self._runtime.remove(row.id)
+            sandbox = self._held.pop(row.id, None)
+            if sandbox is not None:
+                self._sandboxes.release(sandbox)
