@@ -27,13 +27,16 @@ _CONTAINER = Flag("--container", "the one of this name, such as wiki.run.4711", 
     Flag("--env", "a variable", "KEY=VALUE", short="-e", many=True),
     Flag("--ttl-seconds", "after which it is ended (default 86400)", "SECONDS", parse=duration),
     Flag("--no-tty", "as it is anyway"),
+    Flag("--force-tty", "taken as Dokku takes it: nobody would see the terminal"),
     app_argument(),
     Argument("command", rest=True),
     effect="acts",
     page="run",
     examples=("run:detached wiki ./manage.py reindex", "run:detached -e DRY=1 --ttl-seconds 600 wiki cleanup"),
 )
-def detached(ctx: Context, app: str, command: list[str], env: list[str], ttl_seconds: int | None, no_tty: bool) -> None:
+def detached(
+    ctx: Context, app: str, command: list[str], env: list[str], ttl_seconds: int | None, no_tty: bool, force_tty: bool
+) -> None:
     """Run a command in a new container of an app and leave it running; prints the container's name.
 
     The name of a process type stands for what its Procfile line says. Its output is in run:logs, and in the app's logs.

@@ -48,6 +48,20 @@ def test_help(client: Client, machine: Machine) -> None:
     assert client.ssh("shell", check=False).status == 1
 
 
+def test_all_reports_of_an_app(client: Client, machine: Machine) -> None:
+    machine.paas("docker-options:add", APP, "deploy", "--env", "TOKEN=s3cret-value")
+    told = client.ssh("report", APP).text
+    for noun in ("app", "ps", "git", "domains", "ports", "nginx", "storage", "docker options"):
+        assert f"=====> {APP} {noun} information" in told, noun
+    assert told in client.ssh("report").text
+    viewer = machine.client("find-viewer")
+    machine.paas("access:add", "find-viewer", "view", APP)
+    seen = viewer.ssh("report", APP).text
+    assert f"=====> {APP} ps information" in seen and "s3cret-value" not in seen, "what the role allows"
+    assert client.ssh("report", "missing-app", check=False).status == 20
+    machine.paas("docker-options:clear", APP, "deploy")
+
+
 def test_global_flags_stand_anywhere(client: Client, machine: Machine) -> None:
     assert as_dokku(client, machine, "--quiet apps:list").text == client.ssh("apps:list", "--quiet").text
     assert "My Apps" not in client.ssh("apps:list", "--quiet").text
