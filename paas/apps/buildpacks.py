@@ -7,7 +7,7 @@ import re
 
 from paas.apps.properties import Property
 from paas.errors import Conflict, InvalidInput, NotFound
-from paas.names import shown
+from paas.names import EnvKey, shown
 from paas.state import apps
 from paas.state.apps import App
 from paas.state.database import Database
@@ -17,8 +17,27 @@ _SHORT = re.compile(r"(?:(?:heroku(?:-community)?)/)?([a-z0-9][a-z0-9-]{0,30})")
 _FOLDER = re.compile(r"\.paas/buildpacks/[a-z][a-z0-9-]{0,30}")
 _ADDRESS = re.compile(r"(https?|git|ssh)://[^\s@]+(@[^\s@]+)?|git@[\w.-]+:[^\s]+")
 _MOST = 50
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,100}(:[a-z0-9]{2,10})?(=[A-Za-z0-9.+:~-]{1,100})?")
 
-PROPERTIES = [Property("buildpacks", "stack", "the image that buildpacks build on")]
+_FETCHED = "buildpacks:fetched"
+
+
+def _names(text: str) -> list[str]:
+    """Names of config vars, between commas or spaces. Raises InvalidInput."""
+    return [EnvKey(word) for word in text.replace(",", " ").split()]
+
+
+PROPERTIES = [
+    Property("buildpacks", "stack", "the image that buildpacks build on"),
+    Property("buildpacks", "build-env", "config vars that builds may see; none stays in the image", _names, ()),
+]
+
+
+def debian_package(text: str) -> str:
+    """A Debian package, perhaps with an architecture or a version. Raises InvalidInput."""
+    if not _PACKAGE.fullmatch(text):
+        raise InvalidInput(f"{shown(text)} is not a Debian package", hint="Name it as Debian does: libpq5")
+    return text
 
 
 def address(text: str) -> str:
@@ -79,8 +98,23 @@ def remove(db: Database, app: App, pack: str | None, index: int | None) -> list[
         return _store(db, app, packs)
 
 
+def is_address(pack: str) -> bool:
+    """Whether it is a repository's."""
+    return ":" in pack
+
+
+def fetched(db: Database, app: App) -> dict[str, list[str]]:
+    """Address -> the commit that was fetched, and the digest of what is kept of it."""
+    return dict(json.loads(apps.property(db, app.id, _FETCHED) or "{}"))
+
+
+def set_fetched(db: Database, app: App, pack: str, commit: str, digest: str) -> None:
+    apps.set_property(db, app.id, _FETCHED, json.dumps({**fetched(db, app), pack: [commit, digest]}))
+
+
 def _store(db: Database, app: App, packs: list[str]) -> list[str]:
     if len(packs) > _MOST:
         raise InvalidInput(f"An app has at most {_MOST} buildpacks")
     apps.set_property(db, app.id, _ROW, json.dumps(packs) if packs else None)
+    apps.set_property(db, app.id, _FETCHED, None)
     return packs

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from paas.apps import healthchecks, ports, yamlfile
 from paas.apps.appjson import Scripts
+from paas.apps.buildpacks import debian_package
 from paas.apps.healthchecks import process_type
 from paas.apps.nodes import Node
 from paas.apps.processes import MAXIMUM
@@ -56,6 +57,8 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         " build arguments. Those added by docker-options:add win.",
         "build:\n  dockerfile: deploy/Dockerfile\n  args:\n    FLAVOUR: full\n",
     ),
+    "apt": ("Debian packages that buildpacks add, as an Aptfile names them.", "apt: [libpq5, imagemagick]\n"),
+    "root": ("The folder that the buildpack `static` serves.", "root: dist\n"),
     "settings": (
         "Properties that are part of releases, by their noun and key, as `NOUN:set APP KEY VALUE` sets them.",
         "settings:\n  checks:\n    wait-to-retire: 2m\n",
@@ -90,6 +93,7 @@ class PaasYml:
     build: BuildPart = field(default_factory=BuildPart)
     kinds: tuple[tuple[str, Node], ...] = ()
     """Where process types are named, for those who know which there are."""
+    apt: tuple[str, ...] = ()
     settings: Mapping[tuple[str, str], Node] = field(default_factory=dict)
     """(noun, key) -> value; paas.apps.properties knows which there are."""
 
@@ -100,6 +104,9 @@ def parse(data: bytes, file: str = FILE) -> PaasYml:
     node.only(tuple(SECTIONS))
     if (services := node.mapping().get("services")) is not None:
         raise services.error("services cannot be declared yet", "Make and link them by command.")
+
+    if (root := node.get("root")) is not None:
+        _value(root, relative_path)
 
     def part(key: str, read: Callable[[Node], T], nothing: T) -> T:
         found = node.get(key)
@@ -117,6 +124,7 @@ def parse(data: bytes, file: str = FILE) -> PaasYml:
         scripts=part("scripts", _scripts, Scripts()),
         build=part("build", _build, BuildPart()),
         kinds=tuple(item for key in ("scale", "healthchecks") if (n := node.get(key)) for item in n.mapping().items()),
+        apt=part("apt", lambda n: tuple(_each(n, debian_package)), ()),
         settings=part("settings", _settings, {}),
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from paas.build import keys
 from paas.build.dockerfile.glob import compile_pattern, is_pattern
 from paas.build.dockerfile.ignore import IgnoreFile
-from paas.build.selection import SourcePattern, normal
+from paas.build.selection import Exclusion, SourcePattern, normal
 from paas.errors import InvalidInput
 from paas.names import shown
 from paas.source.entry import Entry, Tree
@@ -123,6 +123,20 @@ class Context:
             children = [(child.name, self.key(child)) for child in self.children(entry)]
             known = self._keys[entry.path, entry.oid] = keys.digest("dir", entry.mode, children)
         return known
+
+    def key_without(self, entry: Entry, exclusion: Exclusion) -> str:
+        """The same, less what `--exclude` covers: what is left out changes nothing."""
+        return self._key_without(entry, exclusion, "") if entry.kind == "dir" and exclusion else self.key(entry)
+
+    def _key_without(self, directory: Entry, exclusion: Exclusion, below: str) -> str:
+        children = []
+        for child in self.children(directory):
+            path = f"{below}/{child.name}" if below else child.name
+            if not exclusion.covers(path):
+                deeper = child.kind == "dir" and not exclusion.is_shallow
+                key = self._key_without(child, exclusion, path) if deeper else self.key(child)
+                children.append((child.name, key))
+        return keys.digest("dir", directory.mode, children)
 
     def _wanted(self, entry: Entry) -> bool:
         """A directory that is left out is still entered where `!` may take back what is in it."""

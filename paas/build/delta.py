@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from paas.build.context import Context
@@ -40,8 +40,17 @@ def snapshot(context: Context, directory: Entry) -> bytes:
     return zlib.compress(json.dumps(_manifest(context, directory)).encode(), 1)
 
 
-def changes(context: Context, directory: Entry, then: bytes) -> Changes | None:
-    """What changed since a snapshot; None when that cannot be told, or is no mere change of content."""
+def changes(context: Context, directory: Entry, then: bytes, left_out: Callable[[str], bool]) -> Changes | None:
+    """What changed since a snapshot, but for paths that are `left_out` (with all below them); None when that cannot be
+    told, or is no mere change of content."""
+    found = _changes(context, directory, then)
+    if found is not None:
+        found.changed = [(path, entry) for path, entry in found.changed if not left_out(path.partition("/")[0])]
+        found.removed = [path for path in found.removed if not left_out(path.partition("/")[0])]
+    return found
+
+
+def _changes(context: Context, directory: Entry, then: bytes) -> Changes | None:
     try:
         if directory.oid:
             found = Changes()

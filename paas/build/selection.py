@@ -15,6 +15,8 @@ class Exclusion:
     """`--exclude`: patterns for paths below the source, or for the name of a source that is a file."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
+        self.is_shallow = not any("/" in pattern.strip("/") or "**" in pattern for pattern in patterns)
+        """Whether they can only be for what lies directly in the source."""
         self._patterns = [compile_pattern(posixpath.normpath(pattern.lstrip("/"))) for pattern in patterns]
 
     def __bool__(self) -> bool:

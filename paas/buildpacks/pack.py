@@ -55,12 +55,28 @@ class Pack:
     templates: Mapping[str, str] = field(default_factory=dict)
     trusted: bool = False
     """Whether it came with the program."""
+    manifest: bytes = field(default=b"", repr=False)
+    """buildpack.yml as it was read."""
+    file: str = MANIFEST
+    """What messages call it."""
+
+    def files(self) -> list[str]:
+        """The paths and patterns that its rules and readings read, each once."""
+        cases = [
+            case
+            for cases in (*self.facts.values(), *self.processes.values(), self.no_start, self.refuse, self.says)
+            for case in cases
+        ]
+        rules = [self.detect, *(case.when for case in cases)]
+        found = [file for rule in rules if rule is not None for file in rule.files()]
+        found += [case.read.file for case in cases if case.read is not None]
+        found += [read.file for language in self.languages for read in language.readings]
+        return list(dict.fromkeys(found))
 
 
 def read(tree: Tree, folder: str, name: str, *, trusted: bool, shown_as: str = "") -> Pack:
     """The pack in a folder of a tree ('' is its top). Raises InvalidInput with file and line."""
-    if not _NAME.fullmatch(name):
-        raise InvalidInput(f"{shown(name)} is not a name of a buildpack", hint="Use a-z, 0-9 and '-', at most 31.")
+    check_name(name)
     where = shown_as or f"buildpacks/{name}"
     directory = tree.entry(folder)
     if directory is None or directory.kind != "dir":
@@ -74,6 +90,13 @@ def read(tree: Tree, folder: str, name: str, *, trusted: bool, shown_as: str = "
         raise InvalidInput(f"{where} has more than {_FILES} templates")
     data = _data(tree, files[MANIFEST], where)
     return parse(data, f"{where}/{MANIFEST}", name, templates, trusted=trusted)
+
+
+def check_name(name: str) -> str:
+    """Raises InvalidInput."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"{shown(name)} is not a name of a buildpack", hint="Use a-z, 0-9 and '-', at most 31.")
+    return name
 
 
 def parse(data: bytes, file: str, name: str, templates: Mapping[str, str], *, trusted: bool = False) -> Pack:
@@ -95,6 +118,8 @@ def parse(data: bytes, file: str, name: str, templates: Mapping[str, str], *, tr
         port.whole(1, 65535) if port else None,
         dict(templates),
         trusted,
+        data,
+        file,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from paas.buildpacks import catalog, render, versions
-from paas.buildpacks.pack import Case, Pack
+from paas.buildpacks.pack import Case, Pack, read
 from paas.buildpacks.render import Asked, Input
 from paas.buildpacks.rules import Fact, Seen
 from paas.buildpacks.versions import Chosen
@@ -19,32 +19,77 @@ BASE = "debian:bookworm"
 """What is built on where no language's version needs another image; images:bootstrap makes it."""
 
 
+_MOST = 20
+"""Packs of one app that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What an app gets of a language, and why. `others` are those that can be had without a registry."""
+
+    title: str
+    text: str
+    image: str
+    why: str
+    others: str
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A pack on a tree."""
+    """A pack on a tree. Plain data, as the plan is: it may come from another process."""
 
-    pack: Pack
+    name: str
     why: str
-    versions: dict[str, Chosen]
-    facts: dict[str, Fact]
+    versions: dict[str, Version]
+    facts: dict[str, str]
     web: str
-    says: tuple[str, ...]
-    offers: tuple[tuple[str, str], ...]
-    """(process type, command): what could stand in a Procfile."""
+    says: list[str]
+    offers: dict[str, str]
+    """Process type -> command: what could stand in a Procfile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    applied: tuple[Applied, ...]
-    passed_over: tuple[tuple[Pack, str], ...]
+    applied: list[Applied]
+    passed_over: dict[str, str]
     """Packs that match as well, and why."""
     dockerfile: str
 
     @property
     def images(self) -> list[str]:
         """Those that the Dockerfile is based on."""
-        found = [chosen.offer.image for each in self.applied for chosen in each.versions.values()]
+        found = [version.image for each in self.applied for version in each.versions.values()]
         return list(dict.fromkeys([*found, BASE]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found out about a tree for one pack."""
+
+    pack: Pack
+    versions: dict[str, Chosen]
+    facts: dict[str, Fact]
+    web: str
+
+
+FOLDER = ".paas/buildpacks"
+"""Where an app has packs of its own."""
+
+
+def own_packs(tree: Tree) -> list[Pack]:
+    """The packs that a tree brings, the highest priority first. Raises InvalidInput with file and line."""
+    directory = tree.entry(FOLDER)
+    if directory is None or directory.kind != "dir":
+        return []
+    names = [entry.name for entry in tree.list(directory) if entry.kind == "dir"]
+    found = [own_pack(tree, name) for name in names[:_MOST]]
+    return sorted(found, key=lambda pack: (-pack.priority, pack.name))
+
+
+def own_pack(tree: Tree, name: str) -> Pack:
+    """One of them. Raises InvalidInput."""
+    place = f"{FOLDER}/{name}"
+    return read(tree, place, name, trusted=False, shown_as=place)
 
 
 def matching(tree: Tree, packs: Sequence[Pack]) -> list[tuple[Pack, str]]:
@@ -71,8 +116,9 @@ def plan(tree: Tree, asked: Asked, chosen: Sequence[Pack] = (), more: Sequence[P
         if not found:
             raise none_matches(known)
         taken, passed = found[:1], found[1:]
-    applied = [_apply(pack, why, tree, asked, last=pack is taken[-1][0]) for pack, why in taken]
-    return Plan(tuple(applied), tuple(passed), _dockerfile(applied, asked))
+    made = [_apply(pack, why, tree, asked, last=pack is taken[-1][0]) for pack, why in taken]
+    text = _dockerfile([each for _, each in made], asked)
+    return Plan([each for each, _ in made], {pack.name: why for pack, why in passed}, text)
 
 
 def none_matches(packs: Sequence[Pack]) -> BuildFailed:
@@ -84,7 +130,7 @@ def none_matches(packs: Sequence[Pack]) -> BuildFailed:
     )
 
 
-def _apply(pack: Pack, why: str, tree: Tree, asked: Asked, *, last: bool) -> Applied:
+def _apply(pack: Pack, why: str, tree: Tree, asked: Asked, *, last: bool) -> tuple[Applied, _Found]:
     seen = Seen(View(tree))
     facts: dict[str, Fact] = {}
     seen.facts = facts
@@ -112,12 +158,21 @@ def _apply(pack: Pack, why: str, tree: Tree, asked: Asked, *, last: bool) -> App
             f"The buildpack {pack.name} found nothing to start",
             hint=say(example.text) if example else "Say it in a Procfile: web: COMMAND",
         )
-    says = tuple(say(case.text) for case in pack.says if _holds(case, seen))
-    offers = tuple((kind, command) for kind, command in commands.items() if kind != "web")
-    return Applied(pack, why, chosen, facts, web, says, offers)
+    says = [say(case.text) for case in pack.says if _holds(case, seen)]
+    told = {name: _version(each) for name, each in chosen.items()}
+    offers = {kind: printable(command) for kind, command in commands.items() if kind != "web"}
+    texts = {name: printable(fact or fact.file) for name, fact in facts.items()}
+    applied = Applied(pack.name, printable(why), told, texts, printable(web), says, offers)
+    return applied, _Found(pack, chosen, facts, web)
 
 
-def _dockerfile(applied: Sequence[Applied], asked: Asked) -> str:
+def _version(chosen: Chosen) -> Version:
+    here = ", ".join(offer.text for offer in chosen.language.offers if offer.local)
+    offer = chosen.offer
+    return Version(chosen.language.title, offer.text, offer.image, printable(chosen.why), "" if offer.local else here)
+
+
+def _dockerfile(applied: Sequence[_Found], asked: Asked) -> str:
     parts, before = [], ""
     for number, each in enumerate(applied):
         others = [later.pack.name for later in applied[number + 1 :]]

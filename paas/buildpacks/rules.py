@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -275,8 +275,3 @@ def _as_text(value: Any) -> str | None:
     if isinstance(value, str | int | float):
         return str(value)
     return None if value is None else ""
-
-
-def flatten(rules: Sequence[Rule]) -> list[str]:
-    """The files that rules read, each once."""
-    return list(dict.fromkeys(file for rule in rules for file in rule.files()))

@@ -6,8 +6,9 @@ import os
 
 from paas.apps import buildpacks
 from paas.apps.properties import count
-from paas.buildpacks import asking, planning
+from paas.buildpacks import apart, asking, catalog, planning
 from paas.buildpacks.planning import Applied, Plan
+from paas.buildpacks.skeleton import skeleton
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, GLOBAL, KEY, Argument, Flag, app_argument
@@ -22,6 +23,7 @@ from paas.source.directory import DirectoryTree
 from paas.source.tree import GitTree
 from paas.state import people, releases
 from paas.state.apps import App
+from paas.system.inroot import make_directories
 
 _INDEX = Flag("--index", "a place in the list, from 1", "NUMBER", parse=count)
 
@@ -124,6 +126,37 @@ def render(ctx: Context, app_or_path: str) -> None:
     ctx.out.raw(_plan(ctx, app_or_path).dockerfile.encode())
 
 
+@command(
+    "buildpacks:create",
+    Argument("name"),
+    admin=True,
+    examples=("buildpacks:create ours",),
+)
+def create(ctx: Context, name: str) -> None:
+    """Write a small buildpack to .paas/buildpacks/NAME of the current directory on the host, to begin with."""
+    if ctx.directory is None:
+        raise UsageError(
+            "Files are written only on the host itself", hint=f"Commit them yourself: {planning.FOLDER}/{name}"
+        )
+    if name in catalog.packs():
+        raise Conflict(f"There is a buildpack {name} already", hint="Give it another name.")
+    folder = f"{planning.FOLDER}/{name}"
+    files = skeleton(name)
+    try:
+        opened = make_directories(ctx.directory, folder)
+        try:
+            for file, text in files.items():
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                with os.fdopen(os.open(file, flags, 0o644, dir_fd=opened), "w") as stream:
+                    stream.write(text)
+                ctx.out.line(f"{folder}/{file}")
+        finally:
+            os.close(opened)
+    except OSError as error:
+        raise Conflict(f"{folder} cannot be written: {error.strerror}") from None
+    ctx.out.heading("It is used once it is committed; paas buildpacks:render . shows what it makes")
+
+
 def _plan(ctx: Context, name: str) -> Plan:
     """For `.`, `..` and what has a slash in it as a directory, for anything else as an app."""
     if name in (".", "..") or "/" in name:
@@ -134,7 +167,9 @@ def _plan(ctx: Context, name: str) -> Plan:
         except OSError as error:
             raise InvalidInput(f"{shown(name)} cannot be read: {error.strerror}") from None
         with DirectoryTree(opened) as directory:
-            return planning.plan(directory, asking.asked(directory, asking.web_command(directory)))
+            asked = asking.of_directory(directory)
+            more = planning.own_packs(directory)
+            return apart.plan(directory, asked, [], more) if more else planning.plan(directory, asked)
     app, platform = ctx.app(name), ctx.platform
     repo, user = platform.apps.repo(app), platform.settings.user
     release = releases.current(platform.db, app)
@@ -147,12 +182,12 @@ def _plan(ctx: Context, name: str) -> Plan:
 
 def _described(each: Applied) -> dict[str, object]:
     return {
-        "name": each.pack.name,
+        "name": each.name,
         "why": each.why,
-        "versions": {name: chosen.offer.text for name, chosen in each.versions.items()},
-        "facts": dict(each.facts),
+        "versions": {name: version.text for name, version in each.versions.items()},
+        "facts": each.facts,
         "web": each.web,
-        "offers": dict(each.offers),
+        "offers": each.offers,
     }
 
 

@@ -176,7 +176,7 @@ class Pipeline:
                 wanted = self._hooks.wanted(app, source.commit, said, request.who)
                 options = said.options(options)
                 if self._packing.wanted(app, tree, options):
-                    said, options = self._packing.packed(app, tree, said, options, out, request.cancelled)
+                    said, options = self._packing.packed(app, tree, said, options, request)
                     wanted = replace(wanted, procfile=said.procfile)
                 out.heading(f"Building {app.name} from " + ("its buildpacks" if options.text else "Dockerfile"))
                 if tree.entry("nginx.conf.sigil") is not None:

@@ -50,6 +50,7 @@ from paas.deploy.packing import Packing
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.publishing import Publisher
 from paas.deploy.releases import ReleaseMaker
+from paas.deploy.remotepacks import RemotePacks
 from paas.deploy.retention import Retention
 from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.routing import Routing
@@ -275,6 +276,7 @@ class Engine:
         tasks = Tasks(images, paths, steps, app_containers, oneoff)
         hooks = Hooks(maker, Declaring(properties, storage, claims), environment, tasks)
         accounts = Accounts(paths.accounts, settings.user)
+        workspaces = Workspaces(paths.scratch, sandboxes, resolv, accounts, settings.user)
         image_files = ImageFiles(images, paths.scratch, settings.image_limit)
         changes = Changes(
             db,
@@ -293,7 +295,7 @@ class Engine:
             applier,
             timer.forget,
         )
-        packing = Packing(db, properties, environment, images)
+        packing = Packing(db, properties, environment, images, RemotePacks(db, paths, apps, workspaces, settings.user))
         pushes = Pipeline(
             db,
             apps,
@@ -365,7 +367,7 @@ class Engine:
                 pushes,
                 builds,
                 app_locks,
-                Workspaces(paths.scratch, sandboxes, resolv, accounts, settings.user),
+                workspaces,
                 images,
                 bases,
                 image_files,

@@ -17,7 +17,7 @@ CASES = sorted(case.name for case in GOLDEN.iterdir())
 def rendered(directory: Path) -> str:
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     with DirectoryTree(opened) as tree:
-        return planning.plan(tree, asking.asked(tree, asking.web_command(tree))).dockerfile
+        return planning.plan(tree, asking.of_directory(tree)).dockerfile
 
 
 @pytest.mark.parametrize("case", CASES)

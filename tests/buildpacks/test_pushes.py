@@ -61,3 +61,69 @@ def test_the_rendered_dockerfile_taken_over_makes_the_same_image(machine: Machin
         return str(found["image"])
 
     assert image("rendered") == image("owned")
+
+
+def test_django_collects_its_static_files_and_migrates(machine: Machine, apps: Apps) -> None:
+    _, said = apps.push("django", example("django"))
+    page = machine.get("django").text
+    assert "Hello from Django" in page, said
+    style = page.partition('href="')[2].partition('"')[0]
+    assert "sans-serif" in machine.get("django", f"/{style.lstrip('/')}").text
+    assert "python manage.py migrate --noinput" in said
+
+
+def test_an_app_s_own_pack_is_used_and_ended_when_it_hangs(machine: Machine, apps: Apps) -> None:
+    pack = "title: Ours\ndetect: {file: page.txt}\n"
+    template = '{% import "static.j2" as static with context %}\n{{ static.site("", "www") }}\n'
+    files = {
+        ".paas/buildpacks/ours/buildpack.yml": pack,
+        ".paas/buildpacks/ours/Dockerfile.j2": template,
+        "page.txt": "",
+        "www/index.html": "Ours",
+    }
+    repository, said = apps.push("ours", files)
+    assert machine.get("ours").text == "Ours" and "Buildpack ours (page.txt)" in said
+    repository.commit({".paas/buildpacks/ours/Dockerfile.j2": "{% for a in range(99999) %}{{ lipsum() }}{% endfor %}"})
+    done = repository.push("ours", check=False)
+    assert done.status != 0 and "did not come to an end" in done.error
+    assert machine.get("ours").text == "Ours"
+
+
+def test_a_dockerfile_wins_unless_the_app_says_otherwise(machine: Machine, apps: Apps) -> None:
+    repository = apps.make("chosen", {**example("static"), "Dockerfile": "FROM debian:bookworm\nRUN false\n"})
+    refused = repository.push("chosen", check=False)
+    assert refused.status != 0 and "from Dockerfile" in refused.error
+    apps.client.ssh("builder:set", "chosen", "selected", "buildpacks")
+    repository.push("chosen")
+    assert "A folder of HTML" in machine.get("chosen").text
+
+
+def test_what_no_pack_recognises_is_refused_with_ways_on(machine: Machine, apps: Apps) -> None:
+    said = apps.refused("unknown", {"notes": "x"})
+    assert "no buildpack recognises it" in said and "requirements.txt" in said and "Procfile" in said
+
+
+def test_packs_one_after_the_other(machine: Machine, apps: Apps) -> None:
+    repository = apps.make("both", example("static"))
+    apps.client.ssh("buildpacks:set", "--replace", "both", "procfile", "static")
+    said = repository.push("both").error
+    assert "Buildpack procfile (it is set)" in said and "Buildpack static (it is set)" in said
+    assert "A folder of HTML" in machine.get("both").text
+    assert "COPY --from=procfile-build /app/. /srv/site" in apps.client.ssh("buildpacks:render", "both").text
+    apps.client.ssh("buildpacks:set", "--replace", "both", "static", "procfile")
+    assert "static can only be the last one" in apps.client.ssh("ps:rebuild", "both", check=False).error
+
+
+def test_a_config_var_for_the_build_is_seen_there_and_stays_nowhere(machine: Machine, apps: Apps) -> None:
+    settings = example("django")["mysite/settings.py"].decode()  # type: ignore[union-attr]
+    files = {**example("django"), "mysite/settings.py": settings + "\nprint('key', len(os.environ['SECRET_KEY']))\n"}
+    repository = apps.make("secretive", files)
+    refused = repository.push("secretive", check=False, timeout=300).error
+    assert "KeyError: 'SECRET_KEY'" in refused and "build-env" in refused
+    apps.client.ssh("config:set", "secretive", "SECRET_KEY=planted-4711-planted")
+    apps.client.ssh("buildpacks:set-property", "secretive", "build-env", "SECRET_KEY")
+    assert "key 20" in repository.push("secretive", timeout=300).error
+    looked = machine.paas(
+        "run", "secretive", "sh", "-c", "grep -rl planted-4711 /app /opt /etc /tmp /var || echo clean"
+    )
+    assert looked.text.strip() == "clean"

@@ -161,7 +161,10 @@ def _from_layers(request: _Request, below: Sequence[Layer], layering: Layering) 
 def _from_context(request: _Request, context: Context, layering: Layering) -> Done:
     found = [(one, source) for source in request.sources for one in _found(request, context, source)]
     refuse_several(request, len(found) + len(request.texts) + len(request.fetched))
-    inputs = [[one.path if request.parents else one.name, context.key(one.entry)] for one, _ in found]
+    exclusion = Exclusion(request.exclude)
+    inputs = [
+        [one.path if request.parents else one.name, context.key_without(one.entry, exclusion)] for one, _ in found
+    ]
     remote = [one.key for one in request.fetched]
     key = keys.digest("copy", request.shape, inputs, request.texts, remote)
     known = layering.cached(key)
@@ -202,7 +205,9 @@ def _found(request: _Request, context: Context, source: SourcePattern) -> list[F
 def _is_whole_directory(request: _Request, found: list[tuple[Found, SourcePattern]]) -> Entry | None:
     """The directory, where this copies nothing but one."""
     only = len(found) == 1 and not request.texts and not request.fetched and not request.parents
-    return found[0][0].entry if only and not request.exclude and found[0][0].entry.kind == "dir" else None
+    if not only or not Exclusion(request.exclude).is_shallow or found[0][0].entry.kind != "dir":
+        return None
+    return found[0][0].entry
 
 
 def _shape(request: _Request, context: Context) -> str:
@@ -215,7 +220,7 @@ def _changed_part(request: _Request, context: Context, layering: Layering, direc
     last = layering.last_copy(shape)
     if last is None or len(last[0]) >= delta.DEEPEST:
         return None
-    found = delta.changes(context, directory, last[1])
+    found = delta.changes(context, directory, last[1], Exclusion(request.exclude).covers)
     if found is None or _uncovers(found.removed, request, layering):
         return None
 
