@@ -30,6 +30,9 @@ class Who:
         return f"{self.name} ({self.address})" if self.address else self.name
 
 
+PLATFORM = Who("paas", admin=True)
+"""For the event log: what nobody has asked for."""
+
 WEB = ProcessType("web")
 """The process type that nginx serves."""
 

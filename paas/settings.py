@@ -53,6 +53,7 @@ class Settings:
     build_concurrency: int = _setting(2, "builds at once; others wait for their turn")
     build_cache: int = _setting(10 << 30, "bytes of layers that only the build cache needs, before the oldest go")
     check_timeout: int = _setting(60, "seconds a new instance has to become healthy")
+    boot_concurrency: int = _setting(4, "containers started at once after a restart of the machine")
     drain_timeout: int = _setting(60, "seconds an old instance has to finish its connections before SIGTERM")
     hold_timeout: int = _setting(10, "seconds requests wait for a lone instance that is restarted; 0: not at all")
     nginx_limit: int = _setting(16, "replaced nginx processes that may live on for their open connections")
@@ -79,6 +80,8 @@ class Settings:
         for name in ("ssh_port", "http_port", "https_port"):
             if not 1 <= getattr(self, name) <= 65535:
                 raise InvalidInput(f"Setting {name}: {getattr(self, name)} is not a port (1 to 65535)")
+        if self.boot_concurrency < 1:
+            raise InvalidInput("Setting boot_concurrency: at least one container has to be started at once")
         for name in ("instance_network", "service_network"):
             try:
                 ipaddress.IPv4Network(getattr(self, name))

@@ -35,7 +35,7 @@ Before = Callable[[str], None]
 class Life:
     """Thread-safe. Rows are written first, so that an engine that dies half way leaves nothing unknown."""
 
-    def __init__(self, parts: Parts, ended: Callable[[ContainerRow], None]) -> None:
+    def __init__(self, parts: Parts, ended: Callable[[ContainerRow, float], None]) -> None:
         """`ended(row)` is called, with the container's lock held, after one has ended; the row is as it is then."""
         self._parts = parts
         self._db = parts.db
@@ -208,14 +208,14 @@ class Life:
     def finish(self, id: str) -> None:
         """Put away what has ended, and tell everybody who waits for it; its lock is held."""
         row = self.get(id)
-        status = self._runtime.status(id)
+        status, uptime = self._runtime.status(id), self._runtime.uptime(id)
         code = LOST if status.exit_code is None else status.exit_code
         if not model.loads(row.options).remove:
             self.clear(id)
             containers.set_ended(self._db, id, State.EXITED, code, oom=status.oom, restarts=row.restarts)
             self.publish(row)
         try:
-            self._ended(self.get(id))
+            self._ended(self.get(id), uptime)
         finally:
             self.ends.tell(id, code)
 

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
 from paas.containers import model
@@ -21,7 +20,6 @@ log = logging.getLogger(__name__)
 
 _STEADY = 10.0
 """Seconds of uptime after which the next restart waits as short as the first, as with Docker."""
-_AT_ONCE = 4
 
 
 class Containers:
@@ -33,7 +31,7 @@ class Containers:
         self._runtime = parts.runtime
         self._closing = threading.Event()
         self._begun = threading.Event()
-        self._workers = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="container")
+        self._workers = ThreadPoolExecutor(max_workers=parts.settings.boot_concurrency, thread_name_prefix="container")
         self._quick: dict[str, int] = {}
         """By container, how many of its last ends came soon after its start."""
         self.life = Life(parts, self._ended)
@@ -107,10 +105,10 @@ class Containers:
 
     # -- restarts -------------------------------------------------------------------------------------------------
 
-    def _ended(self, row: ContainerRow) -> None:
-        """One has ended, by whatever; its lock is held."""
+    def _ended(self, row: ContainerRow, uptime: float) -> None:
+        """One has ended, by whatever, after so many seconds; its lock is held."""
         options = model.loads(row.options)
-        quick = 1 if _uptime(row) >= _STEADY else self._quick.get(row.id, 0) + 1
+        quick = 1 if uptime >= _STEADY else self._quick.get(row.id, 0) + 1
         if options.restart.wanted(row.exit_code, row.restarts, stopped=row.stopped):
             self._quick[row.id] = quick
             containers.set_state(self._db, row.id, State.RESTARTING)
@@ -143,11 +141,3 @@ class Containers:
             self._quick[id] = self._quick.get(id, 0) + 1
             log.warning("container %s could not be restarted: %s", id[:12], error.message)
             self._later(id, back_off(self._quick[id]))
-
-
-def _uptime(row: ContainerRow) -> float:
-    """Seconds."""
-    if not row.started:
-        return 0.0
-    started = datetime.fromisoformat(row.started.replace("Z", "+00:00"))
-    return (datetime.now(UTC) - started).total_seconds()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from paas.apps.certs import Certs
 from paas.apps.domains import Domains
 from paas.apps.edge import EdgeSettings
 from paas.apps.properties import Properties
-from paas.model import TLS_SCHEMES, WEB_SCHEMES, PortMap
+from paas.model import TLS_SCHEMES, WEB_SCHEMES, Instance, PortMap
 from paas.proxy.proxy import Proxy
 from paas.proxy.settings import SETTINGS
 from paas.routes import Listen, Route
@@ -77,6 +78,11 @@ class Routing:
         Raises SystemFailure when nginx refuses what this app would be served by: it goes on as it was.
         """
         self._proxy.apply(app.name if app else None, force=force)
+
+    def announce_start(self, lost: Iterable[Instance]) -> None:
+        """Tell visitors of apps whose instances are about to be started that they are."""
+        for name in {instance.app for instance in lost}:
+            self._proxy.set_page(name, "starting")
 
     def update_page(self, app: App, *, deploying: bool = False) -> None:
         """Choose the page visitors get while no instance answers."""

@@ -86,6 +86,7 @@ from paas.schedulers.boot import AppContainers, Booter
 from paas.schedulers.checks import Checks
 from paas.schedulers.healthchecks import Healthchecks
 from paas.schedulers.local import LocalScheduler
+from paas.schedulers.pressure import Pressure
 from paas.schedulers.retire import Retirement
 from paas.schedulers.services import Services
 from paas.schedulers.supervise import Supervisor
@@ -227,7 +228,9 @@ class Engine:
             routing.update_page(app)
             health.follow(app)
 
-        supervisor = Supervisor(db, images, runtime, booter, checks, services, retirement, locks, changed)
+        supervisor = Supervisor(
+            db, images, runtime, booter, checks, services, retirement, locks, changed, settings.boot_concurrency
+        )
         undo.callback(supervisor.close)
         undo.callback(health.close)
         containers = Containers(
@@ -257,9 +260,13 @@ class Engine:
         guard.start()
         services.linked.publish()
         routing.start()
+        routing.announce_start(lost)
+        containers.boot()  # before the apps, which may have their data in them
         supervisor.boot(lost)
+        pressure = Pressure(db, runtime)
+        undo.callback(pressure.close)
+        pressure.start()
         health.start()
-        containers.boot()
 
         caches = CacheMounts(paths.caches)
         caches.recover()

@@ -17,7 +17,7 @@ from paas.proxy.settings import BY_KEY, SETTINGS, complete
 from paas.proxy.sockets import Sockets
 from paas.routes import Listen, Route
 
-State = Literal["undeployed", "deploying", "stopped", "crashed", "maintenance"]
+State = Literal["undeployed", "deploying", "starting", "stopped", "crashed", "maintenance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,9 @@ _PAGES: dict[State, _Page] = {
     ),
     "deploying": _Page(
         "Almost there", "{app} is being deployed for the first time.", "This page looks again every few seconds."
+    ),
+    "starting": _Page(
+        "Starting", "{app} is starting: the machine was restarted.", "This page looks again every few seconds."
     ),
     "stopped": _Page("Stopped", "{app} has been stopped.", "To start it:", "paas ps:start {app}", reload=False),
     "crashed": _Page(

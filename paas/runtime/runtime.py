@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,25 @@ class Runtime:
                     break
                 time.sleep(0.005)
         return Status(running=False, oom=oom)
+
+    def uptime(self, id: str) -> float:
+        """Seconds since the container's process began, although it may be gone; 0.0 where that is not known. Setting
+        the clock does not change it."""
+        try:
+            started = int((self._bundle(id).directory / "started").read_text().split()[1])
+        except (OSError, ValueError, IndexError):
+            return 0.0
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
+
+    def refusals(self, id: str) -> tuple[int, int]:
+        """How often a process of the container was killed for want of memory, and one more process refused."""
+        return cgroups.oom_kills(self._cgroup(id)), cgroups.refused_forks(self._cgroup(id))
+
+    def note(self, id: str, text: str) -> None:
+        """Add a line of ours to a container's log, if it can be written."""
+        at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        with contextlib.suppress(OSError), self.log_path(id).open("a") as log:
+            log.write(f"{at} stderr F paas: {text}\n")
 
     def usage(self, id: str) -> Usage:
         """What a container uses now; all zero when it does not run."""

@@ -18,6 +18,7 @@ from paas.state.database import Database
 Names = tuple[tuple[str, str], ...]
 """(name, address)"""
 
+_EARLY_KEYS, _LATE_KEY = ("initial-network", "attach-post-create"), "attach-post-deploy"
 _EARLY = (InstanceState.STARTING, InstanceState.RUNNING, InstanceState.DRAINING)
 _LATE = (InstanceState.RUNNING, InstanceState.DRAINING)
 """One that is replaced still has work to finish, for which it may need the others."""
@@ -75,6 +76,15 @@ def plan(members: Sequence[Member]) -> Plan:
                 links |= {(address, virtual) for virtual, _ in other.targets.values()}
         hosts |= {virtual: backends for virtual, backends in member.targets.values() if backends}
     return Plan(hosts, frozenset(links), names)
+
+
+def networks_of(release: Release) -> frozenset[str]:
+    """The names of all networks that a release is to be on, whether they are there or not."""
+    return _named(release, *_EARLY_KEYS, _LATE_KEY)
+
+
+def _named(release: Release, *keys: str) -> frozenset[str]:
+    return frozenset(" ".join(release.property(f"network:{key}") or "" for key in keys).replace(",", " ").split())
 
 
 class Linked:
@@ -135,14 +145,13 @@ class Linked:
         newest = self._newest(app, release, max((instance.release for instance in rows), default=0))
 
         def named(*keys: str) -> frozenset[str]:
-            words = " ".join(newest.property(f"network:{key}") or "" for key in keys).replace(",", " ").split()
-            return frozenset(words) & known
+            return _named(newest, *keys) & known
 
         serving: dict[ProcessType, list[IPv4Address]] = {process.type: [] for process in newest.processes}
         for instance in rows:
             if instance.state is InstanceState.RUNNING:
                 serving.setdefault(instance.process, []).append(instance.address)
-        early, late = named("initial-network", "attach-post-create"), named("attach-post-deploy")
+        early, late = named(*_EARLY_KEYS), named(_LATE_KEY)
         on_any = bool(early or late)
         sources = [(i.id, i.address, i.state in _LATE) for i in rows if i.state in _EARLY]
         sources += [(id, address, True) for id, (owner, address) in self._oneoff.items() if owner == app.id]

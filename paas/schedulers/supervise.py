@@ -6,21 +6,22 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
 from paas.errors import NotFound, PaasError, SystemFailure
 from paas.image.store import ImageStore
-from paas.model import Instance, InstanceState, Restart
+from paas.model import PLATFORM, Instance, InstanceState, Restart
 from paas.output import Discard
 from paas.runtime.runtime import Runtime, Status
 from paas.schedulers.boot import Booter
 from paas.schedulers.checks import Checks
+from paas.schedulers.comeback import Comeback, Wants, needs
 from paas.schedulers.holding import ALWAYS, refused
+from paas.schedulers.linked import networks_of
 from paas.schedulers.plan import Slot
 from paas.schedulers.retire import Retirement
 from paas.schedulers.services import Services
-from paas.state import apps, releases
+from paas.state import apps, events, releases
 from paas.state.apps import App
 from paas.state.database import Database
 from paas.state.releases import InstanceRow
@@ -31,8 +32,8 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
 _STEADY = 60.0
 """Seconds of uptime after which an end counts as the first again."""
-_AT_ONCE = 4
-"""Instances booted side by side after a restart of the machine."""
+_AGAIN = 1.0
+"""Seconds until an end that could not be written down is written down again."""
 
 
 def back_off(restarts: int) -> float:
@@ -63,8 +64,10 @@ class Supervisor:
         retirement: Retirement,
         locks: NamedLocks,
         changed: Callable[[App], None],
+        at_once: int,
     ) -> None:
-        """`changed(app)` is called when the number of an app's running instances has changed by itself."""
+        """`changed(app)` is called when the number of an app's running instances has changed by itself; `at_once`
+        instances are started side by side."""
         self._db = db
         self._images = images
         self._runtime = runtime
@@ -77,7 +80,7 @@ class Supervisor:
         self._reasons: dict[str, str] = {}
         """Why instances are being ended that fail their checks."""
         self._closing = threading.Event()
-        self._workers = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="restart")
+        self._workers = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="restart")
 
     def close(self) -> None:
         self._closing.set()
@@ -88,18 +91,31 @@ class Supervisor:
     def ended(self, id: str) -> None:
         """A container's process is gone. Only instances that served are restarted: others were ended by us."""
         known = self._reasons.pop(id, None)
+        try:
+            self._note_end(id, known)
+        except SystemFailure as error:  # the disk is full, perhaps
+            log.error("the end of container %s: %s", id[:12], error.message)
+            if known is not None:
+                self._reasons[id] = known
+            _later(_AGAIN, self.ended, id)
+
+    def _note_end(self, id: str, known: str | None) -> None:
         status = self._runtime.status(id)  # may wait for conmon's note: not in a transaction
+        uptime = self._runtime.uptime(id)
         with self._db.transaction():
             row = releases.instance(self._db, id)
             if row is None or row.instance.state is not InstanceState.RUNNING or self._closing.is_set():
                 return
             reason = known or reason_of(status)
-            restarts = 1 if _uptime(row) >= _STEADY else row.restarts + 1
+            restarts = 1 if uptime >= _STEADY else row.restarts + 1
             app = apps.by_id(self._db, row.app_id)
             policy = self._policy(app, row.instance)
             again = known is not None or policy.wanted(status.exit_code, restarts - 1, stopped=False)
             state = InstanceState.CRASHED if again else InstanceState.ENDED
             releases.record_end(self._db, id, state, restarts if again else restarts - 1, reason)
+            events.record(self._db, PLATFORM, app.name, "crash", f"{row.instance.name} {reason}")
+        if status.oom:
+            self._runtime.note(id, f"{reason}; resource:limit --memory allows more")
         log.warning("%s of %s %s", row.instance.name, app.name, reason)
         self._services.publish(app)
         self._changed(app)
@@ -119,13 +135,20 @@ class Supervisor:
         self._runtime.stop(id, grace=self._booter.stop_timeout(row.instance))
 
     def _restart_later(self, instance: Instance, seconds: float) -> None:
-        timer = threading.Timer(seconds, self._submit, args=(instance,))
-        timer.daemon = True
-        timer.start()
+        _later(seconds, self._submit, instance)
 
-    def _submit(self, instance: Instance) -> None:
+    def _submit(self, instance: Instance, then: Callable[[Instance], None] = lambda instance: None) -> None:
         if not self._closing.is_set():
-            self._workers.submit(self._restart, instance)
+            self._workers.submit(self._try_restart, instance, then)
+
+    def _try_restart(self, instance: Instance, then: Callable[[Instance], None]) -> None:
+        try:
+            self._restart(instance)
+        except PaasError as error:  # what had happened could not be written down
+            log.error("%s of %s: %s", instance.name, instance.app, error.message)
+            self._restart_later(instance, _LONGEST_PAUSE)
+        finally:
+            then(instance)
 
     def _restart(self, old: Instance) -> None:
         row = releases.instance(self._db, old.id)
@@ -144,6 +167,7 @@ class Supervisor:
                 state = InstanceState.CRASHED if again else InstanceState.ENDED
                 releases.record_end(self._db, old.id, state, restarts, row.reason or error.message)
                 log.warning("%s of %s could not be restarted: %s", old.name, app.name, error.message)
+                self._changed(app)
                 if again:
                     self._restart_later(old, back_off(restarts))
             else:
@@ -230,11 +254,32 @@ class Supervisor:
                 log.warning("%s of %s: %s", instance.name, instance.app, error.message)
 
     def boot(self, lost: list[Instance]) -> None:
-        """Boot what was running before the machine or its containers went down, a few side by side."""
-        for instance in lost:
-            self._submit(instance)
+        """Boot what was running before the machine or its containers went down: what others need first, a few side by
+        side."""
+        comeback = Comeback(lost, needs({app.name: self._wants(app) for app in self._apps_of(lost)}))
+        lock = threading.Lock()
+
+        def done(instance: Instance) -> None:
+            with lock:
+                ready = comeback.done(instance)
+            for each in ready:
+                self._submit(each, done)
+
+        for instance in comeback.begin():
+            self._submit(instance, done)
+
+    def _apps_of(self, lost: list[Instance]) -> list[App]:
+        names = {instance.app for instance in lost}
+        return [app for app in apps.listing(self._db) if app.name in names]
+
+    def _wants(self, app: App) -> Wants:
+        release = releases.current(self._db, app)
+        if release is None:
+            return Wants(frozenset(), ())
+        return Wants(networks_of(release), tuple(release.config.values()))
 
 
-def _uptime(row: InstanceRow) -> float:
-    started = datetime.fromisoformat(row.started.replace("Z", "+00:00"))
-    return (datetime.now(UTC) - started).total_seconds()
+def _later(seconds: float, function: Callable[..., object], *arguments: object) -> None:
+    timer = threading.Timer(seconds, function, args=arguments)
+    timer.daemon = True
+    timer.start()

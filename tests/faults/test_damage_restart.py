@@ -1,0 +1,188 @@
+"""A restart of the machine: everything comes back, in order, and no hostname ever answers with another app."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from ipaddress import IPv4Address
+
+import pytest
+
+from paas.model import Instance, InstanceState
+from paas.names import AppName, ProcessType
+from paas.schedulers.comeback import Comeback, Wants, needs
+from tests.harness.apps import httpd
+from tests.harness.waiting import wait_until
+from tests.machine import Machine
+
+_APPS = ("alpha", "beta", "gamma", "delta")
+
+
+class Visitors:
+    """Ask all hostnames all the time, whether the machine is on or off."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._end = threading.Event()
+        self.wrong: list[str] = []
+        self.pages: set[str] = set()
+        self._threads = [threading.Thread(target=self._ask, args=(app,)) for app in _APPS]
+
+    def __enter__(self) -> Visitors:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, app: str) -> None:
+        while not self._end.wait(0.01):
+            try:
+                answer = self._machine.get(app, timeout=2)
+            except (OSError, ValueError):
+                continue
+            if not answer.headers.get("server", "").startswith("nginx"):
+                continue  # the machine is off, and the address leads to somebody else's gateway
+            if answer.status == 200 and answer.text != f"{app}\n":
+                self.wrong.append(f"{app}: {answer.text}")
+            elif answer.status != 200:
+                title = re.search("<title>(.*)</title>", answer.text)
+                self.pages.add(title[1] if title else f"{answer.status}")
+                if title and app not in answer.text:
+                    self.wrong.append(f"{app}: {answer.text}")
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    with Machine({"boot_concurrency": "2"}) as made:
+        made.engine_start()
+        client = made.client()
+        made.paas("network:create", "inside")
+        for app in _APPS:
+            client.repository(app, httpd(app)).push(app)
+        for app in ("alpha", "beta"):
+            made.paas("network:set", app, "attach-post-create", "inside")
+        made.paas("config:set", "alpha", "DATABASE=http://user:secret@beta.web:5000/x")
+        made.paas("ps:scale", "gamma", "web=3")
+        yield made
+
+
+def test_what_others_need_comes_first_and_nobody_answers_for_another(machine: Machine) -> None:
+    most = 0
+    with Visitors(machine) as visitors:
+        machine.power_off()
+        machine.boot()
+        machine.engine_start()
+        while not all(_answers(machine, app) for app in _APPS) or _count(machine, "state <> 'running'"):
+            most = max(most, _count(machine, "state = 'starting'"))
+    assert not visitors.wrong
+    assert visitors.pages <= {"Starting", "Not answering"}
+    assert "Starting" in visitors.pages
+    assert 1 <= most <= 2, "so many containers are started at once as the setting says"
+    assert _started(machine, "beta") < _started(machine, "alpha")
+    assert _count(machine, "1") == 6
+    assert machine.paas("system:check").status == 0
+
+
+def test_clocks_that_are_set_are_not_believed(machine: Machine) -> None:
+    """An instance that ended right after its start waits longer before the next, whatever its row says of the time."""
+    (id,) = _query(machine, "SELECT instances.id FROM instances JOIN apps ON apps.id = app WHERE name = 'delta'")[0]
+    with sqlite3.connect(machine.data_dir / "paas.db") as db:
+        db.execute("UPDATE instances SET started = '2001-01-01T00:00:00.000Z', restarts = 3 WHERE id = ?", (id,))
+    machine.paas("enter", "delta", "web", "sh", "-c", "kill -9 2 3 4 5 6 7 8 9 2>/dev/null; true", check=False)
+    wait_until(lambda: "restarted 4 times" in machine.paas("ps:report", "delta").text, "it is counted on")
+    wait_until(lambda: _answers(machine, "delta"), "it answers again")
+    assert "delta crash web.1 killed by signal 9" in " ".join(machine.paas("events").text.split())
+
+
+def test_what_an_older_version_left_is_taken_over(machine: Machine) -> None:
+    """An engine of another schema: containers are not restarted, and the database of before is kept."""
+    wait_until(lambda: all(_answers(machine, app) for app in _APPS), "all answer")
+    before = _query(machine, "SELECT id FROM instances ORDER BY id")
+    machine.engine_kill()
+    with sqlite3.connect(machine.data_dir / "paas.db") as db:  # as the schema before this one had it
+        db.executescript("DROP TABLE seals; PRAGMA user_version = 9;")
+    with Visitors(machine) as visitors:
+        machine.engine_start()
+        assert all(_answers(machine, app) for app in _APPS)
+    assert not visitors.wrong and not visitors.pages
+    assert _query(machine, "SELECT id FROM instances ORDER BY id") == before
+    assert "upgrade" in machine.paas("system:backups").text
+    assert machine.paas("system:check").status == 0
+
+
+def test_a_newer_version_s_data_is_refused_and_left_alone(machine: Machine) -> None:
+    machine.engine_stop()
+    with closing(sqlite3.connect(machine.data_dir / "paas.db")) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        db.execute(f"PRAGMA user_version = {version + 7}")
+    (machine.data_dir / "scratch").mkdir(exist_ok=True)
+    (machine.data_dir / "scratch" / "mark").touch()
+    content = (machine.data_dir / "paas.db").read_bytes()
+    with pytest.raises(
+        AssertionError, match=rf"status 78:\n.*schema {version + 7}, this one knows {version}"
+    ) as refused:
+        machine.engine_start()
+    assert "paas system:restore" in str(refused.value)
+    assert (machine.data_dir / "paas.db").read_bytes() == content
+    assert (machine.data_dir / "scratch" / "mark").exists()
+    assert _answers(machine, "alpha"), "what runs goes on"
+    with sqlite3.connect(machine.data_dir / "paas.db") as db:
+        db.execute(f"PRAGMA user_version = {version}")
+    machine.engine_start()
+    assert _answers(machine, "alpha")
+
+
+def test_the_order() -> None:
+    inside, nowhere = frozenset({"inside"}), frozenset[str]()
+    found = needs(
+        {
+            AppName("web"): Wants(inside, ("postgres://db.main:5432/x", "not-cache.web.example.com")),
+            AppName("db"): Wants(inside, ()),
+            AppName("cache"): Wants(inside, ("http://web.web",)),
+            AppName("other"): Wants(nowhere, ("db.main",)),
+        }
+    )
+    assert found == {"web": {"db"}, "db": frozenset(), "cache": {"web"}, "other": frozenset()}
+    circle = needs({AppName("a"): Wants(inside, ("b.web",)), AppName("b"): Wants(inside, ("web.a",))})
+    assert circle == {"a": frozenset(), "b": {"a"}}
+
+    lost = [_instance(app, index) for app, index in (("web", 1), ("cache", 1), ("db", 1), ("db", 2))]
+    comeback = Comeback(lost, found)
+    assert [str(i.app) for i in comeback.begin()] == ["db", "db"]
+    assert comeback.done(lost[2]) == []
+    assert comeback.done(lost[3]) == [lost[0]]
+    assert comeback.done(lost[0]) == [lost[1]]
+    assert comeback.done(lost[1]) == []
+
+
+def _instance(app: str, index: int) -> Instance:
+    return Instance(
+        f"{app}{index}", AppName(app), 1, ProcessType("web"), index, IPv4Address("10.0.0.1"), 80, InstanceState.CRASHED
+    )
+
+
+def _answers(machine: Machine, app: str) -> bool:
+    try:
+        return machine.get(app).text == f"{app}\n"
+    except OSError:
+        return False
+
+
+def _query(machine: Machine, sql: str) -> list[tuple[str, ...]]:
+    with sqlite3.connect(f"file:{machine.data_dir}/paas.db?mode=rw", uri=True, timeout=10) as db:
+        return db.execute(sql).fetchall()
+
+
+def _count(machine: Machine, condition: str) -> int:
+    return int(_query(machine, f"SELECT count(*) FROM instances WHERE {condition}")[0][0])
+
+
+def _started(machine: Machine, app: str) -> str:
+    return _query(machine, f"SELECT started FROM instances JOIN apps ON apps.id = app WHERE name = '{app}'")[0][0]
