@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from types import TracebackType
 
@@ -60,7 +61,7 @@ from paas.engine.frontdoor import FrontDoor
 from paas.engine.lock import only_one
 from paas.engine.server import Server
 from paas.engine.sessions import Sessions
-from paas.errors import SystemFailure
+from paas.errors import DiskFull, SystemFailure
 from paas.image.store import ImageStore
 from paas.integrity.check import Integrity
 from paas.integrity.derived import Derived
@@ -98,7 +99,7 @@ from paas.state.apps import App
 from paas.state.backups import Backups
 from paas.state.database import Database
 from paas.system.accounts import account
-from paas.system.disk import Reserve
+from paas.system.disk import Reserve, full_disk_is_told
 from paas.system.files import ensure_directory, remove_tree
 from paas.system.locks import NamedLocks
 
@@ -117,11 +118,21 @@ class Engine:
         self._undo = ExitStack()
 
     def __enter__(self) -> Engine:
-        with ExitStack() as undo:
+        with ExitStack() as undo, self._room_is_told():
             self._start(undo)
             self._undo = undo.pop_all()
         log.info("serving: ssh port %d, http port %d", self._settings.ssh_port, self._settings.http_port)
         return self
+
+    @contextmanager
+    def _room_is_told(self) -> Iterator[None]:
+        try:
+            with full_disk_is_told():
+                yield
+        except DiskFull as error:  # no command can make room while no engine runs
+            where = f"{self._paths.set_aside}, {self._paths.log} and {self._paths.backups}"
+            hint = f"Make room by hand, then start it again: {where} have what can go first. What runs goes on."
+            raise DiskFull(f"The engine cannot start. {error.message}", hint=hint) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -62,9 +62,9 @@ def free(machine: Machine) -> int:
 
 
 @contextlib.contextmanager
-def filled(machine: Machine, left: int) -> Iterator[None]:
+def filled(machine: Machine, left: int, name: str = "filler") -> Iterator[None]:
     """Inside, so many bytes are free."""
-    filler = machine.data_dir / "filler"
+    filler = machine.data_dir / name
     with filler.open("wb", buffering=0) as file:
         try:
             os.posix_fallocate(file.fileno(), 0, free(machine) - left)
@@ -165,6 +165,21 @@ def test_no_byte_is_left(small: Machine, client: Client, repository: Repository)
     assert small.get(APP).text == "two\n"
     wait_until((small.data_dir / "reserve").exists, "space is kept in reserve again", 30)
     assert small.paas("system:check").status == 0
+
+
+def test_an_engine_starts_on_a_full_disk(small: Machine, client: Client, repository: Repository) -> None:
+    """Apps serve on; those that ended meanwhile come back when there is room again."""
+    with filled(small, 0):
+        small.engine_kill()
+        small.run(["sh", "-c", "pkill -KILL -f '^httpd -f' || true"])
+        small.engine_start()
+        assert "The disk is full" in repository.push(APP, check=False).error
+        small.engine_stop()
+        (small.data_dir / "reserve").unlink(missing_ok=True)
+        with filled(small, 0, "more"), pytest.raises(AssertionError, match=r"The disk is full.*\n.*Make room by hand"):
+            small.engine_start()
+        small.engine_start()
+    wait_until(lambda: small.get(APP).status == 200, "it is started again", 30)
 
 
 def test_a_change_that_cannot_be_written_changes_nothing(
