@@ -16,6 +16,7 @@ from paas.paths import PROJECT
 from paas.system.run import Completed, run
 from tests.harness.apps import httpd
 from tests.harness.client import Client, Repository
+from tests.harness.waiting import wait_until
 from tests.machine import Machine
 
 APP = "whole"
@@ -65,6 +66,7 @@ def test_everything_is_whole_and_only_administrators_ask(one: Machine, client: C
     denied = client.ssh("system:check", check=False)
     assert denied.status != 0
     assert "admin" in denied.error
+    wait_until(lambda: "daily" in one.paas("system:backups").text, "the first copy of the database was made", 30)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing file", "missing layer"])
