@@ -51,6 +51,8 @@ class Machine:
         self.token = secrets.token_hex(3)
         self.name = f"paas-test-{self.token}"
         self.disk = place / self.name
+        self.project = PROJECT
+        """The code that the next engine runs."""
         self.data_dir = self.disk / "data"
         self._run = Path("/run", self.name)  # short: unix sockets lie below it
         self.run_dir = self._run / "paas"
@@ -198,7 +200,7 @@ class Machine:
         before = len(self.engine_log)
         with (self.disk / "engine.log").open("ab") as log:
             argv = [sys.executable, "-m", "paas", "serve"]
-            engine = self.start(argv, stdout=log, stderr=log, env={"PYTHONPATH": str(PROJECT)})
+            engine = self.start(argv, stdout=log, stderr=log, env={"PYTHONPATH": str(self.project)})
         self._engine = engine
         self._engine_pid = _child(engine.pid)
 

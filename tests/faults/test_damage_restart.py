@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 
 from paas.model import Instance, InstanceState
 from paas.names import AppName, ProcessType
+from paas.paths import PROJECT
 from paas.schedulers.comeback import Comeback, Wants, needs
+from paas.state.migrations import MIGRATIONS
 from tests.harness.apps import httpd
 from tests.harness.waiting import wait_until
 from tests.machine import Machine
@@ -101,42 +105,45 @@ def test_clocks_that_are_set_are_not_believed(machine: Machine) -> None:
     assert "delta crash web.1 killed by signal 9" in " ".join(machine.paas("events").text.split())
 
 
-def test_what_an_older_version_left_is_taken_over(machine: Machine) -> None:
-    """An engine of another schema: containers are not restarted, and the database of before is kept."""
-    wait_until(lambda: all(_answers(machine, app) for app in _APPS), "all answer")
+def test_a_newer_version_takes_over_and_an_older_one_is_refused(machine: Machine) -> None:
+    """Of another schema: containers are not restarted, and the database of before is kept."""
+    wait_until(lambda: all(_answers(machine, app) for app in _APPS), "all answer", 30)
     before = _query(machine, "SELECT id FROM instances ORDER BY id")
-    machine.engine_kill()
-    with sqlite3.connect(machine.data_dir / "paas.db") as db:  # as the schema before this one had it
-        db.executescript("DROP TABLE seals; PRAGMA user_version = 9;")
-    with Visitors(machine) as visitors:
-        machine.engine_start()
-        assert all(_answers(machine, app) for app in _APPS)
-    assert not visitors.wrong and not visitors.pages
-    assert _query(machine, "SELECT id FROM instances ORDER BY id") == before
-    assert "upgrade" in machine.paas("system:backups").text
-    assert machine.paas("system:check").status == 0
-
-
-def test_a_newer_version_s_data_is_refused_and_left_alone(machine: Machine) -> None:
+    schema = len(MIGRATIONS)
     machine.engine_stop()
-    with closing(sqlite3.connect(machine.data_dir / "paas.db")) as db:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        db.execute(f"PRAGMA user_version = {version + 7}")
-    (machine.data_dir / "scratch").mkdir(exist_ok=True)
-    (machine.data_dir / "scratch" / "mark").touch()
-    content = (machine.data_dir / "paas.db").read_bytes()
-    with pytest.raises(
-        AssertionError, match=rf"status 78:\n.*schema {version + 7}, this one knows {version}"
-    ) as refused:
-        machine.engine_start()
-    assert "paas system:restore" in str(refused.value)
-    assert (machine.data_dir / "paas.db").read_bytes() == content
-    assert (machine.data_dir / "scratch" / "mark").exists()
-    assert _answers(machine, "alpha"), "what runs goes on"
-    with sqlite3.connect(machine.data_dir / "paas.db") as db:
-        db.execute(f"PRAGMA user_version = {version}")
-    machine.engine_start()
-    assert _answers(machine, "alpha")
+    machine.project = _newer_version(machine.disk / "newer")
+    with Visitors(machine) as visitors:
+        machine.engine_start(60)
+        assert all(_answers(machine, app) for app in _APPS)
+        assert _query(machine, "SELECT id FROM instances ORDER BY id") == before
+        (backup,) = json.loads(machine.paas("system:backups", "--format", "json").text)[:1]
+        assert (backup["reason"], backup["schema"]) == ("upgrade", schema)
+        assert machine.paas("system:check").status == 0
+        machine.engine_stop()
+
+        machine.project = PROJECT
+        (machine.data_dir / "scratch").mkdir(exist_ok=True)
+        (machine.data_dir / "scratch" / "mark").touch()
+        content = (machine.data_dir / "paas.db").read_bytes()
+        words = rf"status 78:\n.*schema {schema + 1}, this one knows {schema}.*\n.*paas system:restore"
+        with pytest.raises(AssertionError, match=words):
+            machine.engine_start(60)
+        assert (machine.data_dir / "paas.db").read_bytes() == content
+        assert (machine.data_dir / "scratch" / "mark").exists()
+        machine.project = machine.disk / "newer"
+        machine.engine_start(60)
+    assert not visitors.wrong and not visitors.pages
+
+
+def _newer_version(place: Path) -> Path:
+    """A copy of the program with one more step of the schema."""
+    place.mkdir(mode=0o755)
+    for name in ("paas", "hooks", "nginx-templates", "buildpacks"):
+        if (PROJECT / name).is_dir():
+            shutil.copytree(PROJECT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with (place / "paas" / "state" / "migrations.py").open("a") as file:
+        file.write('\nMIGRATIONS = (*MIGRATIONS, "CREATE TABLE later (x INTEGER);")\n')
+    return place
 
 
 def test_the_order() -> None:
