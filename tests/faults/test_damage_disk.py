@@ -186,6 +186,7 @@ def test_a_change_that_cannot_be_written_changes_nothing(
     small: Machine, client: Client, repository: Repository
 ) -> None:
     before = client.ssh("releases", APP, "--format", "json").text
+    wait_until((small.data_dir / "reserve").exists, "there is a reserve", 30)
     with filled(small, 0):
         for number in range(400):
             said = small.paas("config:set", "--no-restart", APP, f"MUCH={number}{'x' * 60000}", check=False)
