@@ -7,6 +7,8 @@ import io
 import tarfile
 from pathlib import Path
 
+from paas.system import run as system
+
 _BUSYBOX = Path("/bin/busybox")
 _APPLETS = tuple(
     word
@@ -90,3 +92,35 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(data), mode
     tar.addfile(entry, io.BytesIO(data))
+
+
+@functools.cache
+def python_root() -> bytes:
+    """A root directory with the busybox of `busybox_root` and Debian's python3: what recorder.py needs of it."""
+    needed = "import sys, socket, select, threading, hashlib, base64, signal, encodings.idna, encodings.latin_1, enum"
+    script = f"{needed}; print('\\n'.join(m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)))"
+    python = Path("/usr/bin/python3").resolve()
+    modules = system.run([str(python), "-S", "-E", "-s", "-c", script]).text.split()
+    extensions = [module for module in modules if module.endswith(".so")]
+    linked = system.run(["ldd", str(python), *extensions]).text
+    libraries = {word for word in linked.split() if word.startswith("/") and not word.endswith(":")}
+    stream = io.BytesIO(busybox_root())
+    with tarfile.open(fileobj=stream, mode="a") as tar:
+        for name in sorted({*modules, *libraries, str(python)}):
+            _add(tar, name.lstrip("/"), Path(name).read_bytes(), 0o755)
+        link = tarfile.TarInfo("usr/bin/python3")
+        link.type, link.linkname = tarfile.SYMTYPE, python.name
+        tar.addfile(link)
+    return stream.getvalue()
+
+
+def recorder() -> dict[str, bytes | str]:
+    """An app that notes what it is asked: see recorder.py."""
+    return {
+        "Dockerfile": "FROM scratch\n"
+        "ADD root.tar /\n"
+        "COPY recorder.py /\n"
+        'CMD ["/usr/bin/python3", "-S", "-B", "/recorder.py"]\n',
+        "root.tar": python_root(),
+        "recorder.py": Path(__file__).with_name("recorder.py").read_text(),
+    }
