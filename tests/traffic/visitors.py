@@ -22,8 +22,8 @@ from tests.harness.load import Report
 class Crowd:
     """A context manager: `tests.harness.load` runs inside the block; `report` is there after it."""
 
-    def __init__(self, address: str, host: str, *kinds: str) -> None:
-        argv = [sys.executable, "-m", "tests.harness.load", address, "80", host, *kinds]
+    def __init__(self, address: str, host: str, *kinds: str, port: int = 80) -> None:
+        argv = [sys.executable, "-m", "tests.harness.load", address, str(port), host, *kinds]
         self._process = system.start(argv, stdin=system.PIPE, stdout=system.PIPE, env={"PYTHONPATH": str(PROJECT)})
         self.report = Report()
 
