@@ -18,6 +18,8 @@ class Derived:
     def check(self, asked: Asked) -> Iterator[Finding]:
         for words in self._network.missing()[:1]:
             yield self._mended("network", words, "it is missing in the kernel's table", self._network.rebuild, asked)
+        for sentence in self._network.admit():
+            yield Finding("network", "another firewall", sentence, "Let it accept what comes to apps and from them.")
         for name in self._proxy.damaged()[:1]:
             problem = "it does not run" if name == "nginx" else "it is not what was written"
             yield self._mended("nginx", name, problem, lambda: self._proxy.apply(force=True), asked)

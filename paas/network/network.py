@@ -107,7 +107,7 @@ class Network:
     def rebuild(self) -> None:
         """Make the whole table anew."""
         with self._lock:
-            self._nft.run(rules.whole(self._frame, self._state))
+            self._make(self._state)
 
     def remove_service(self, address: IPv4Address) -> None:
         """Refuse connections to the virtual address from now on; harmless when it is not known."""
