@@ -1,7 +1,7 @@
 """Deploys while clients ask as fast as they are answered: how many requests are lost, and what waiting they cost.
 
-Beside it the same app on the same machine as it is commonly done: processes behind Debian's nginx, and for each deploy
-a new process, a rewritten `upstream`, `nginx -s reload`, and SIGTERM for the old process when nothing is open on it or
+Beside it the same app on the same machine as it is commonly done: processes behind Debian's nginx, with the headers that
+go with it, and for each deploy a new process, a rewritten `upstream`, `nginx -s reload`, and SIGTERM for the old process when nothing is open on it or
 after ten seconds. Every request is accounted for by the clients and, where it is a POST, by the app, which writes its
 id down. A third of the connections each: GET and POST on kept connections, and a new connection for each GET.
 
@@ -41,11 +41,17 @@ worker_processes auto; worker_rlimit_nofile 65536; pid {directory}/pid; error_lo
 events {{ worker_connections 8192; }}
 http {{
     access_log {directory}/access.log;
+    map $http_upgrade $wanted {{ default upgrade; '' ''; }}
     upstream app {{ {servers} keepalive 64; }}
     server {{
         listen {port} backlog=4096;
         location / {{
-            proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+            proxy_pass http://app; proxy_http_version 1.1; gzip on;
+            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $wanted;
+            proxy_set_header Host $http_host; proxy_set_header X-Real-IP $remote_addr;
+            proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Host $http_host; proxy_set_header X-Forwarded-Port $server_port;
+            proxy_set_header X-Request-Start $msec;
         }}
     }}
 }}

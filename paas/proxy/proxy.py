@@ -113,9 +113,11 @@ class Proxy:
             if self._done < mine:
                 if force or not self._in_step():
                     self._replaced.make_room()
-                with self._lock, self._counting:
+                with self._counting:
                     covers, forced = self._asked, self._forced > self._done
                 with self._lock:
+                    if self._stopped.exists():  # while this waited
+                        return
                     self._swap(list(self._source()), force=forced)
                 self._done = covers
             refused = self._isolation.refused.get(app or "")

@@ -224,6 +224,10 @@ def test_what_nginx_refuses_is_left_out_and_others_are_served(tmp_path: Path) ->
     found = isolation.without_the_broken([broken, never, third], says, SystemFailure("all"))
     assert found == [WIKI, replace(never, maintenance=Path("/page")), third]
     assert isolation.refused == {"wiki": "no", "shop": "no"}
+    next_engine = Isolation(
+        lambda route: replace(route, maintenance=Path("/page")), Remembered(tmp_path / "served.json")
+    )
+    assert next_engine.without_the_broken([broken, third], says, SystemFailure("all")) == [WIKI, third]
     isolation.accept(found)
     assert isolation.refused == {}
     with pytest.raises(SystemFailure, match="all"):
