@@ -1,9 +1,10 @@
 """Deploys while clients ask as fast as they are answered: how many requests are lost, and what waiting they cost.
 
-Beside it the same app on the same machine as it is commonly done: processes behind Debian's nginx, with the headers that
-go with it, and for each deploy a new process, a rewritten `upstream`, `nginx -s reload`, and SIGTERM for the old process when nothing is open on it or
-after ten seconds. Every request is accounted for by the clients and, where it is a POST, by the app, which writes its
-id down. A third of the connections each: GET and POST on kept connections, and a new connection for each GET.
+Beside it the same app on the same machine as it is commonly done: processes behind Debian's nginx with the usual
+headers, and for each deploy new processes, a rewritten `upstream`, `nginx -s reload`, and SIGTERM for the old ones when
+nothing is open on them or after ten seconds. Every request is accounted for by the clients and, where it is a POST, by
+the app, which writes its id down. A third of the connections each: GET and POST on kept connections, and a new
+connection for each GET.
 
 Usage, as root: .venv/bin/python bench/deploy_under_load.py [--minutes 0.25] [--clients 32] [--changes 0]
 `--minutes`: how long each stretch of load lasts; `--changes N`: N changes of every kind in a row instead, with an
