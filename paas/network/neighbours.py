@@ -67,17 +67,45 @@ def _matches(frame: Frame, hook: str) -> list[str]:
 
 def _admit_by_iptables(frame: Frame, tool: str, chain: str, before: int) -> None:
     """The same in its own tool's words, which could not read the rules of others. `before`: the rule to come before."""
+    for rule in _in_its_words(frame, chain):
+        if system.run([tool, "-w", "-C", chain, *rule], check=False).status != 0:
+            place = ["-I", chain, str(before)] if before else ["-A", chain]
+            system.run([tool, "-w", *place, *rule])
+
+
+def _in_its_words(frame: Frame, chain: str) -> list[list[str]]:
     low, high = frame.proxy_ports
     ours = f"{frame.link_prefix}+"
     dnat = ("-m", "conntrack", "--ctstate", "DNAT")
     wanted: list[tuple[str, ...]] = [("-i", ours), ("-o", ours)]
     if chain == "INPUT":
         wanted = [("-i", ours, *dnat), ("-p", "tcp", "--dport", f"{low}:{high}", *dnat)]
-    for match in wanted:
-        rule = [*match, "-m", "comment", "--comment", f"{frame.table}: apps", "-j", "ACCEPT"]
-        if system.run([tool, "-w", "-C", chain, *rule], check=False).status != 0:
-            place = ["-I", chain, str(before)] if before else ["-A", chain]
-            system.run([tool, "-w", *place, *rule])
+    return [[*match, "-m", "comment", "--comment", f"{frame.table}: apps", "-j", "ACCEPT"] for match in wanted]
+
+
+def withdraw(ruleset: Ruleset, frame: Frame) -> None:
+    """Undo `admit`; what others have done to the rules meanwhile does not matter."""
+    tools = [tool for tool, names in _LEGACY.items() if _is_used(names)]
+    for hook in ("forward", "input"):
+        for chain in ruleset.base_chains(hook):
+            if chain.table == "filter" and chain.name in ("FORWARD", "INPUT") and chain.family in _XTABLES:
+                tools.append(_XTABLES[chain.family])
+                continue
+            for rule in ruleset.rules(chain):
+                if rule.comment == f"{frame.table}: apps":
+                    ruleset.run(f"delete rule {chain.family} {chain.table} {chain.name} handle {rule.handle}")
+    for tool in dict.fromkeys(tools):
+        for name in ("FORWARD", "INPUT"):
+            for words in _in_its_words(frame, name):
+                try:
+                    system.run([tool, "-w", "-D", name, *words], check=False)
+                except SystemFailure:
+                    break  # the tool is not there, so it has added nothing
+
+
+def _is_used(names: str) -> bool:
+    file = Path("/proc/thread-self/net", names)
+    return file.exists() and "filter" in file.read_text().split()
 
 
 def _legacy(frame: Frame) -> list[str]:
@@ -85,14 +113,10 @@ def _legacy(frame: Frame) -> list[str]:
     found = []
     for tool, names in _LEGACY.items():
         try:
-            if "filter" not in Path("/proc/thread-self/net", names).read_text().split():
-                continue
-            for chain in ("FORWARD", "INPUT"):
+            for chain in ("FORWARD", "INPUT") if _is_used(names) else ():
                 lines = system.run([tool, "-w", "-S", chain]).text.split("\n")
                 if lines[0].split()[-1:] == ["DROP"]:
                     _admit_by_iptables(frame, tool, chain, 0)
-        except FileNotFoundError:
-            continue
         except SystemFailure as error:
             found.append(f"A firewall of {tool} may drop what comes to apps: {error.message}")
     return found

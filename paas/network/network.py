@@ -186,7 +186,8 @@ class Network:
         return neighbours.admit(self._ruleset, self._frame)
 
     def teardown(self) -> None:
-        """Remove the table, the route and all links."""
+        """Remove the table, the rules in other firewalls, the route and all links."""
+        neighbours.withdraw(self._ruleset, self._frame)
         with self._lock:
             name = f"inet {self._frame.table}"
             self._nft.run(f"add table {name}\ndelete table {name}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from paas.network import neighbours
 from paas.network.guard import Guard
 from paas.network.rules import Forward
 from paas.system.run import run
@@ -89,6 +90,8 @@ def test_other_firewalls_let_pass_what_is_for_apps(world: World, kind: str, hook
     rules = count(world)
     check(world)
     assert count(world) == rules, "once is enough"
+    world.host.run(lambda: neighbours.withdraw(world.network._ruleset, world.network._frame))
+    assert count(world) == rules - 2
     table = "ip filter" if kind == "iptables" else "inet other"
     nft(world, f"delete table {table}\n" + other(f"ip saddr {REMOTE} drop;"))
     check(world, guard)
@@ -106,3 +109,5 @@ def test_a_legacy_firewall(world: World) -> None:
         world.remote.connect(HOST, 5432, timeout=0.2)
     check(world)
     assert world.remote.ask(HOST, 5432)[0] == "instance"
+    world.host.run(lambda: neighbours.withdraw(world.network._ruleset, world.network._frame))
+    assert "ACCEPT" not in world.host.run(lambda: run(["iptables-legacy", "-S", "FORWARD"])).text
