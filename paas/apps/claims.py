@@ -34,8 +34,8 @@ class Claims:
     def check_hostnames(self, app: App, wanted: Iterable[Hostname], who: Who) -> None:
         """Raises Denied for a hostname that whoever does not deploy all apps may not give to one of theirs.
 
-        These are names of the machine itself, names below a global domain that are another app's to be, and those
-        that would take visitors from an app of others (or give it some) because one of the two is a wildcard.
+        These are names of the machine itself, names below a global domain that are another app's to be, those below
+        the hostname of an app of others, and wildcards that take one in.
         """
         for hostname in set(wanted) - set(self._domains.of(app)):
             self._check(hostname, app, who)
@@ -62,9 +62,9 @@ class Claims:
             if (app is not None and other.id == app.id) or grants.may(Role.DEPLOY, other):
                 continue
             theirs = [*self._domains.of(other), *(r.source for r in self._edge.redirections(other))]
-            if any(covers(hostname, name) or covers(name, hostname) for name in theirs):
+            if any(meet(hostname, name) for name in theirs):
                 raise Denied(
-                    f"Access denied: {hostname} overlaps with a hostname of an app that {who.name} does not deploy",
+                    f"Access denied: {hostname} is a part of what an app of others is served under",
                     hint="Ask an admin to add it.",
                 )
 
@@ -83,6 +83,9 @@ class Claims:
         return None
 
 
-def covers(wildcard: str, hostname: str) -> bool:
-    """Whether one is a wildcard that the other falls under, as nginx sees it: any number of labels."""
-    return wildcard.startswith("*.") and wildcard != hostname and hostname.endswith(wildcard[1:])
+def meet(mine: str, theirs: str) -> bool:
+    """Whether one hostname lies below another app's, or is a wildcard that takes in another app's.
+
+    A wildcard takes in any number of labels, as with nginx; and pages below a hostname can set its cookies (RFC 6265).
+    """
+    return mine.endswith("." + theirs.removeprefix("*.")) or (mine.startswith("*.") and theirs.endswith(mine[1:]))
