@@ -78,7 +78,7 @@ class Builder:
         dockerfile = parse(_read_dockerfile(context, options), options.dockerfile)
         allowed = None if options.is_trusted else options.images
         checking.report(dockerfile, options, context, progress, lambda name: self._variables_of(name, allowed))
-        layering = Layering(self._store, self._paths, lease, use_cache=options.use_cache)
+        layering = Layering(self._store, self._paths, lease, use_cache=options.use_cache, room=options.limits.disk)
         deadline = Deadline(options.limits.timeout)
         run = _Build(dockerfile, context, options, layering, self._store, self._bases)
 

@@ -26,7 +26,7 @@ from paas.build.copying import (
 )
 from paas.build.selection import Exclusion
 from paas.image.decompress import compression, decompressed, looks_like_tar, peek
-from paas.image.unpack import unpack
+from paas.image.unpack import Limits, unpack
 from paas.source.entry import Entry
 from paas.system.inroot import open_in_root
 
@@ -35,10 +35,12 @@ _ARCHIVE_HEAD = 1024
 
 
 class Destination:
-    """`root` is the descriptor of the root that is written to. `count` tells how much was written."""
+    """`root` is the descriptor of the root that is written to. `count` tells how much was written. `room`: bytes
+    that may come from the context and from archives, whose real size nobody sees before."""
 
-    def __init__(self, root: int, target: str, attributes: Attributes, exclusion: Exclusion) -> None:
+    def __init__(self, root: int, target: str, attributes: Attributes, exclusion: Exclusion, room: int) -> None:
         self._root = root
+        self._room = room
         self._target = target
         self._attributes = attributes
         self._exclusion = exclusion
@@ -70,7 +72,7 @@ class Destination:
     def archive_entry(self, context: Context, entry: Entry) -> bool:
         """Unpack a file of the context that is a tar archive; False for one that is none."""
         with tempfile.TemporaryFile() as file:
-            context.tree.copy_to(entry, file.fileno())
+            context.tree.copy_to(entry, file.fileno(), self._room)
             return self.archive(file.fileno())
 
     def archive(self, descriptor: int) -> bool:
@@ -89,7 +91,7 @@ class Destination:
             if not looks_like_tar(inner):
                 return False
             os.close(open_directory(self._root, self._target, self._attributes))
-            unpack(stream, self._root, self._target)
+            unpack(stream, self._root, self._target, limits=Limits(size=self._room))
         return True
 
     # -- from the context -----------------------------------------------------------------------------------------
@@ -144,13 +146,17 @@ class Destination:
             if not self._exclusion.covers(below):
                 self._entry(context, child, directory, child.name, below)
 
+    def _pour(self, context: Context, entry: Entry, descriptor: int) -> None:
+        context.tree.copy_to(entry, descriptor, self._room)
+        self._room -= os.fstat(descriptor).st_size
+
     def _entry(self, context: Context, entry: Entry, directory: int, name: str, path: str) -> None:
         self.count += 1
         attributes = self._attributes.at(context.time_of(entry))
         match entry.kind:
             case "file":
                 if not self._linked(entry, directory, name):
-                    put_file(directory, name, entry.mode, attributes, lambda fd: context.tree.copy_to(entry, fd))
+                    put_file(directory, name, entry.mode, attributes, lambda fd: self._pour(context, entry, fd))
             case "link":
                 put_link(directory, name, os.fsdecode(context.tree.read(entry, 4096)), attributes)
             case "dir":

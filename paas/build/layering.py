@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from paas.build import keys
+from paas.errors import InvalidInput
 from paas.image.layers import LayerDraft
 from paas.image.lease import Lease
 from paas.image.store import ImageStore
@@ -18,6 +19,10 @@ from paas.runtime.rootfs import begin_upper, mounted_plain
 
 EMPTY = keys.digest("empty layer")
 """Id of the layer without content: a step that changed nothing is cached under it, and images leave it out."""
+
+
+_MOST_LAYERS = 500
+"""That overlayfs takes (OVL_MAX_STACK)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +36,15 @@ class Done:
 class Layering:
     """For one build. Thread-safe."""
 
-    def __init__(self, store: ImageStore, paths: Paths, lease: Lease, *, use_cache: bool = True) -> None:
+    def __init__(
+        self, store: ImageStore, paths: Paths, lease: Lease, *, use_cache: bool = True, room: int = 1 << 62
+    ) -> None:
+        """`room`: bytes that new layers may have together."""
         self._store = store
         self._paths = paths
         self.lease = lease
         self._use_cache = use_cache
+        self.room = room
         self.used: list[str] = []
         """Keys that were found in the cache, or put there."""
 
@@ -96,10 +105,20 @@ class Layering:
         bringing: Sequence[Layer] = (),
     ) -> Done:
         """A new layer of what `make` leaves in the draft's upper directory, kept and cached under `key`."""
+        if len(below) + len(bringing) >= _MOST_LAYERS:
+            raise InvalidInput(
+                f"An image has at most {_MOST_LAYERS} layers",
+                hint="Do in one step what several do, or use more stages.",
+            )
         with self._store.draft() as draft:
             begin_upper(draft.upper, self._paths.layers, [layer.number for layer in (*below, *bringing)])
             make(draft)
             empty = not any(draft.upper.iterdir())
             layers = self._store.cache_put(key, draft, EMPTY if empty else identity, self.lease, bringing)
         self.used.append(key)
+        self.room -= layers[-1].size
+        if self.room < 0:
+            raise InvalidInput(
+                "The build wrote more than it may to the disk", hint="Allow more: builder:set APP disk 20g"
+            )
         return Done(layers, cached=False)

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from paas.errors import InvalidInput
 from paas.names import shown
-from paas.source.entry import Entry, Kind
+from paas.source.entry import Entry, Kind, too_large
 from paas.system.files import ensure_directory, write_private
 from paas.system.inroot import open_in_root
 
@@ -164,9 +164,11 @@ class DirectoryTree:
             raise InvalidInput(f"A file of more than {limit} bytes is too large here")
         return data
 
-    def copy_to(self, entry: Entry, descriptor: int) -> None:
+    def copy_to(self, entry: Entry, descriptor: int, limit: int = 1 << 62) -> None:
         source = self._open_file(entry)
         try:
+            if (size := os.fstat(source).st_size) > limit:
+                raise too_large(entry, size)
             while os.sendfile(descriptor, source, None, 1 << 30):
                 pass
         finally:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from paas.errors import InvalidInput
+from paas.names import shown
+
 Kind = Literal["file", "dir", "link", "submodule", "fifo"]
 
 
@@ -53,5 +56,14 @@ class Tree(Protocol):
     def read(self, entry: Entry, limit: int) -> bytes:
         """The content of a file, or the target of a symlink. Raises InvalidInput beyond `limit` bytes."""
 
-    def copy_to(self, entry: Entry, descriptor: int) -> None:
-        """Write the content of a file to a descriptor, block by block. Raises OSError when that refuses it."""
+    def copy_to(self, entry: Entry, descriptor: int, limit: int = 1 << 62) -> None:
+        """Write the content of a file to a descriptor, block by block. Raises OSError when that refuses it;
+        InvalidInput, before anything is written, for one of more than `limit` bytes."""
+
+
+def too_large(entry: Entry, size: int) -> InvalidInput:
+    """What is raised for a file that there is no room for."""
+    return InvalidInput(
+        f"{shown(entry.path)} has {size} bytes, more than the build may write to the disk",
+        hint="Allow more: builder:set APP disk 20g",
+    )

@@ -14,7 +14,7 @@ from types import TracebackType
 from paas.errors import InvalidInput, SystemFailure
 from paas.model import Source
 from paas.names import shown
-from paas.source.entry import Entry, Kind
+from paas.source.entry import Entry, Kind, too_large
 from paas.source.repos import GIT_ENV
 from paas.system import run as system
 
@@ -133,12 +133,14 @@ class GitTree:
         """The content of a file, or the target of a symlink. Raises InvalidInput beyond `limit` bytes."""
         return self._object(entry.oid, "blob", limit)
 
-    def copy_to(self, entry: Entry, descriptor: int) -> None:
-        """Write the content of a file to a descriptor, block by block. Raises OSError when that refuses it; the tree
-        can be read no further then."""
+    def copy_to(self, entry: Entry, descriptor: int, limit: int = 1 << 62) -> None:
+        """Write the content of a file to a descriptor, block by block. Raises OSError when that refuses it,
+        InvalidInput for one of more than `limit` bytes; the tree can be read no further then."""
         with self._lock:
             left = self._header(entry.oid, "blob")
             try:
+                if left > limit:
+                    raise too_large(entry, left)
                 while left:
                     block = self._receive(min(left, _BLOCK))
                     view = memoryview(block)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 
 import pytest
 
+from paas.build.layering import Layering
+from paas.errors import InvalidInput
+from paas.model import Layer
 from tests.harness.apps import busybox_root, httpd
 from tests.tenants.conftest import OURS, VICTIM, Tenants
 
@@ -110,11 +115,42 @@ def test_instructions_that_reach_the_host(tenants: Tenants, line: str) -> None:
     assert tenants.root.get(VICTIM).text == "victim\n"
 
 
-def test_a_build_that_fills_the_disk(tenants: Tenants) -> None:
+def _zeros(size: int) -> bytes:
+    """A compressed archive of one file with so many zeros: a thousandth of it in bytes."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        entry = tarfile.TarInfo("zeros")
+        entry.size = size
+        tar.addfile(entry, io.BytesIO(bytes(size)))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("RUN head -c 300000000 /dev/zero > /big && sleep 5", "wrote more than"),
+        ("ADD zeros.tar.gz /", "content is larger than"),
+        ("COPY zeros /", "more than the build may write"),
+        ("ADD zeros /", "more than the build may write"),
+        ("COPY part /\nRUN cat /part > /more; cat /part > /again", "wrote more than"),
+    ],
+)
+def test_a_build_that_fills_the_disk(tenants: Tenants, line: str, words: str) -> None:
     tenants.mallory.ssh("builder:set", OURS, "disk", "8m")
     try:
-        lines = "FROM scratch\nADD root.tar /\nRUN head -c 300000000 /dev/zero > /big && sleep 5\n"
-        done = tenants.push("big", {"Dockerfile": lines, "root.tar": busybox_root()})
-        assert done.status != 0 and "wrote more than" in done.error, done.error
+        files: dict[str, bytes | str] = {
+            "Dockerfile": f"FROM scratch\nADD root.tar /\n{line}\n",
+            "root.tar": busybox_root(),
+            "zeros.tar.gz": _zeros(20 << 20),
+            "zeros": bytes(20 << 20),
+            "part": bytes(3 << 20),
+        }
+        done = tenants.push(f"big-{abs(hash(line))}", files)
+        assert done.status != 0 and words in done.error, done.error
     finally:
         tenants.mallory.ssh("builder:set", OURS, "disk")
+
+
+def test_more_layers_than_can_be_mounted() -> None:
+    with pytest.raises(InvalidInput, match="at most 500 layers"):
+        Layering(None, None, None).add([Layer(n, str(n), 0) for n in range(500)], "key", "id", print)  # type: ignore[arg-type]

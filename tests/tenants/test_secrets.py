@@ -45,6 +45,8 @@ def _a_day(machine: Machine, client: Client) -> None:
     client.ssh("config:set", APP, f"TOKEN={planted('config')}", f"DATABASE_URL=postgres://u:{planted('url')}@db/x")
     client.ssh("docker-options:add", APP, "build", "--secret id=token,env=BUILD_TOKEN")
     client.ssh("config:set", APP, f"BUILD_TOKEN={planted('build')}")
+    client.ssh("docker-options:add", APP, "deploy,run", f"--env OPTION={planted('option')}")
+    client.ssh("docker-options:add", APP, "build", f"--build-arg UNUSED={planted('argument')}")
     files: dict[str, bytes | str] = {
         "Dockerfile": _DOCKERFILE.format(step="true"),
         "root.tar": busybox_root(),
@@ -105,6 +107,7 @@ def test_secrets_are_found_nowhere_in_clear(machine: Machine, keeper: Client) ->
         held.terminate()
         held.wait(10)
     allowed = str(machine.data_dir / "accounts" / ".netrc")
+    assert allowed in found, "the search finds what is there"
     assert [name for name in found if name != allowed] == []
     assert Path(allowed).stat().st_mode & 0o077 == 0, "git reads it so, and nobody else may"
     assert not _ANY.search(machine.run(["nft", "list", "ruleset"]).stdout)

@@ -147,7 +147,7 @@ def _from_layers(request: _Request, below: Sequence[Layer], layering: Layering) 
 
     def make(root: int) -> None:
         attributes = request.attributes(root, None)
-        into = Destination(root, request.target, attributes, Exclusion(request.exclude))
+        into = Destination(root, request.target, attributes, Exclusion(request.exclude), layering.room)
         with layering.root(below) as other:
             for source in request.sources:
                 found = _matches(other, source, missing=request.parents)
@@ -180,7 +180,7 @@ def _from_context(request: _Request, context: Context, layering: Layering) -> Do
     def make(root: int) -> None:
         nonlocal count
         attributes = request.attributes(root, context.time * 1_000_000_000)
-        into = Destination(root, request.target, attributes, Exclusion(request.exclude))
+        into = Destination(root, request.target, attributes, Exclusion(request.exclude), layering.room)
         for name, text in request.texts:
             into.text(name, text)
         for other in request.fetched:
@@ -226,7 +226,7 @@ def _changed_part(request: _Request, context: Context, layering: Layering, direc
 
     def make(root: int) -> None:
         attributes = request.attributes(root, context.time * 1_000_000_000)
-        into = Destination(root, request.target, attributes, Exclusion(()))
+        into = Destination(root, request.target, attributes, Exclusion(()), layering.room)
         for path in found.removed:
             into.remove(path)
         for path, entry in found.changed:
