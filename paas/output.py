@@ -15,6 +15,10 @@ _NARROWEST = 8
 """Cells that a column keeps when a table is too wide."""
 
 
+_STEERING = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+"""Control characters as text: names and lines that others have written may not steer the reader's terminal."""
+
+
 class Hangup(Exception):
     """The reader of our output is gone."""
 
@@ -59,22 +63,22 @@ class StreamOutput:
 
     def heading(self, text: str) -> None:
         if not self.quiet:
-            self._write(self._stdout, f"{self._paint(self._stdout, _HEADING, '----->')} {text}\n")
+            self._write(self._stdout, f"{self._paint(self._stdout, _HEADING, '----->')} {harmless(text)}\n")
 
     def result(self, text: str) -> None:
         if not self.quiet:
-            self._write(self._stdout, f"{self._paint(self._stdout, _RESULT, '=====>')} {text}\n")
+            self._write(self._stdout, f"{self._paint(self._stdout, _RESULT, '=====>')} {harmless(text)}\n")
 
     def detail(self, text: str) -> None:
         if not self.quiet:
-            self._write(self._stdout, "".join(f"       {part}\n" for part in text.splitlines() or [""]))
+            self._write(self._stdout, "".join(f"       {part}\n" for part in harmless(text).splitlines() or [""]))
 
     def line(self, text: str) -> None:
         self._write(self._stdout, text + "\n")
 
     def warn(self, text: str) -> None:
         mark = self._paint(self._stderr, _WARNING, " !    ")
-        self._write(self._stderr, "".join(f"{mark} {part}\n" for part in text.splitlines() or [""]))
+        self._write(self._stderr, "".join(f"{mark} {part}\n" for part in harmless(text).splitlines() or [""]))
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Rows in columns. On a terminal the widest columns are cut so that each row is one line; never in a pipe."""
@@ -143,6 +147,11 @@ class Discard:
     def warn(self, text: str) -> None: ...
 
     def raw(self, data: bytes) -> None: ...
+
+
+def harmless(text: str) -> str:
+    """With its control characters, but for tabs and line breaks, written out."""
+    return text if text.isprintable() else text.translate(_STEERING)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], columns: int = 0) -> list[str]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, Literal
 
-from paas.output import Hangup, Output
+from paas.output import Hangup, Output, harmless
 
 Style = Literal["plain", "tty", "json"]
 STYLES: tuple[Style, ...] = ("plain", "tty", "json")
@@ -61,6 +61,7 @@ class Progress:
     # -- what stage logs call -------------------------------------------------------------------------------------
 
     def say(self, log: StageLog, kind: str, text: str, data: bytes, fields: dict[str, object]) -> None:
+        said = f"{harmless(text)}\n".encode("utf-8", "backslashreplace")
         with self._lock:
             if kind == "step":
                 self.steps += 1
@@ -69,9 +70,9 @@ class Progress:
             if self._style == "json":
                 self._object({"stage": log.name, "event": kind, **fields})
             elif log is self._foreground():
-                self._show(data or (text + "\n").encode("utf-8", "backslashreplace"), kind)
+                self._show(data or said, kind)
             else:
-                log.held.write(data or (text + "\n").encode("utf-8", "backslashreplace"))
+                log.held.write(data or said)
 
     def finish(self, log: StageLog) -> None:
         """The stage is done; the next one's turn has come."""

@@ -20,7 +20,7 @@ from paas.image.lease import Lease
 from paas.image.store import ImageStore
 from paas.model import Image
 from paas.names import shown
-from paas.output import Hangup, Output
+from paas.output import Hangup, Output, harmless
 from paas.paths import Paths
 from paas.source.entry import Tree
 from paas.state import builds
@@ -284,15 +284,15 @@ class _Kept:
         self._lock = threading.Lock()
 
     def heading(self, text: str) -> None:
-        self._keep(f"-----> {text}\n")
+        self._keep(f"-----> {harmless(text)}\n")
         self._out.heading(text)
 
     def result(self, text: str) -> None:
-        self._keep(f"=====> {text}\n")
+        self._keep(f"=====> {harmless(text)}\n")
         self._out.result(text)
 
     def detail(self, text: str) -> None:
-        self._keep("".join(f"       {part}\n" for part in text.splitlines() or [""]))
+        self._keep("".join(f"       {part}\n" for part in harmless(text).splitlines() or [""]))
         self._out.detail(text)
 
     def line(self, text: str) -> None:
@@ -300,12 +300,12 @@ class _Kept:
         self._out.line(text)
 
     def warn(self, text: str) -> None:
-        self._keep("".join(f" !     {part}\n" for part in text.splitlines() or [""]))
+        self._keep("".join(f" !     {part}\n" for part in harmless(text).splitlines() or [""]))
         self._out.warn(text)
 
     def note(self, text: str) -> None:
         """A warning that only the file gets."""
-        self._keep("".join(f" !     {part}\n" for part in text.splitlines()))
+        self._keep("".join(f" !     {part}\n" for part in harmless(text).splitlines()))
 
     def raw(self, data: bytes) -> None:
         self._keep(data)

@@ -24,7 +24,7 @@ from paas.deploy.releases import REVISION, ReleaseMaker
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput
 from paas.model import NULL_COMMIT, Push, Release, Source, Who
-from paas.output import Output
+from paas.output import Output, human_bytes
 from paas.source import repos
 from paas.source.remotes import branch
 from paas.source.tree import GitTree
@@ -54,6 +54,9 @@ PROPERTIES = [
     Property("git", "deploy-branch", "the branch whose pushes deploy (by default main and master)", branch),
     Property("git", "keep-git-dir", "false: builds get no .git directory", no_git_dir, False),
     REVISION,
+    Property("git", "push-max-files", "files and directories of a pushed commit", count, 200_000, True),
+    Property("git", "push-max-file-size", "bytes of the largest file of a push", size, 1 << 30, True),
+    Property("git", "push-max-refs", "branches and tags in one push", count, 5_000, True),
     Property("git", "archive-max-size", "bytes of an archive, and of what is in it", size, 1 << 30),
     Property("git", "archive-max-files", "files in an archive", count, 10_000),
 ]
@@ -93,6 +96,7 @@ class Pipeline:
     def push(self, push: Push, out: Output, cancelled: Callable[[], bool]) -> None:
         """What git asks before it accepts a push. Raises what makes it refuse."""
         app = self._apps.get(push.app)
+        self._check_size(push)
         commits = [update.new for update in push.updates if update.new != NULL_COMMIT]
         if repos.is_shallow_push(push.repo, push.quarantine, commits, self._user):
             raise InvalidInput(
@@ -124,6 +128,23 @@ class Pipeline:
         tree.enter(self._settings.directory(app))
         value = self._properties.value
         return repository.read(tree, value("app-json", "appjson-path", app), value("ps", "procfile-path", app), out)
+
+    def _check_size(self, push: Push) -> None:
+        """Raises InvalidInput for more than the machine takes; git itself has looked at the size of the whole."""
+        most = self._properties.value("git", "push-max-refs", None)
+        if len(push.updates) > most:
+            raise InvalidInput(
+                f"There are {len(push.updates)} branches and tags in this push; {most} are taken at once",
+                hint="Push one branch: git push paas master",
+            )
+        most = self._properties.value("git", "push-max-file-size", None)
+        if push.quarantine is not None:
+            oid, size = repos.largest_object(push.repo, push.quarantine, self._user)
+            if size > most:
+                raise InvalidInput(
+                    f"Object {oid[:12]} of the push has {human_bytes(size)}; files here may have {human_bytes(most)}",
+                    hint=f"Which file it is: git rev-list --objects --all | grep {oid[:12]}",
+                )
 
     def rebuild(self, app: App, request: Request) -> None:
         """Build the deployed commit again, or what has come since and was not deployed, and deploy the result."""
@@ -171,7 +192,9 @@ class Pipeline:
             mark = time.monotonic()
             options = self._settings.options(app, self._maker.revision(app, source.commit))
             options = replace(options, images=options.images | {base})
-            with GitTree(source, self._user) as tree:
+            with GitTree(source, self._user, self._properties.value("git", "push-max-files", None)) as tree:
+                for note in repository.left_out(tree):
+                    out.warn(note)
                 said = self._read(app, tree, out)
                 wanted = self._hooks.wanted(app, source.commit, said, request.who)
                 options = said.options(options)

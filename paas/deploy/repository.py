@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,10 @@ from paas.output import Output
 from paas.source.tree import GitTree
 
 _PROCFILE_LIMIT = 64 << 10
+_MODULES = 20
+"""Submodules that are named to the pusher."""
+_SUBMODULE = re.compile(r"^[ \t]*path[ \t]*=[ \t]*(\S[^\n]*?)[ \t]*$", re.MULTILINE)
+_LFS = re.compile(r"^[^#\n]*\bfilter=lfs\b", re.MULTILINE)
 PROPERTIES = [
     Property("app-json", "appjson-path", "where app.json is in the repository", relative_path, "app.json"),
 ]
@@ -52,6 +57,32 @@ class Said:
             target=options.target or build.target,
             arguments={**build.args, **options.arguments},
         )
+
+
+def left_out(tree: GitTree) -> list[str]:
+    """What a commit names and does not hold, so that no build gets it: for whoever deploys, a line each."""
+    notes = []
+    for path in _SUBMODULE.findall(_text(tree, ".gitmodules"))[:_MODULES]:
+        entry = tree.entry(path.strip('"'))
+        if entry is not None and entry.kind == "submodule":
+            notes.append(
+                f"{shown(entry.path, 100)} is a submodule: it is not fetched and its directory is empty here."
+                " To have its files in the commit: git subtree add"
+            )
+    if _LFS.search(_text(tree, ".gitattributes")):
+        notes.append("Files kept with Git LFS come as pointers to their content: `git lfs push` has no place here")
+    return notes
+
+
+def _text(tree: GitTree, path: str) -> str:
+    """A file at the root; '' where there is none, or none of a usual size."""
+    entry = tree.entry(path)
+    if entry is None or entry.kind != "file":
+        return ""
+    try:
+        return tree.read(entry, _PROCFILE_LIMIT).decode("utf-8", "replace")
+    except InvalidInput:
+        return ""
 
 
 def read(tree: GitTree, appjson_path: str, procfile_path: str, out: Output) -> Said:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from paas.system.disk import full_disk_is_told, refuse_when_full, spare
 log = logging.getLogger(__name__)
 
 ROOT = Who("root", admin=True)
+_OID = re.compile(r"[0-9a-f]{40}")
+_REF = re.compile(r"refs/[^-/]")
 
 
 class Sessions:
@@ -185,6 +188,8 @@ class Sessions:
                 raise InvalidInput("The quarantine lies outside of the repository")
             quarantine = path
         updates = tuple(RefUpdate(str(old), str(new), str(ref)) for old, new, ref in request["updates"])
+        if not all(_OID.fullmatch(each.old) and _OID.fullmatch(each.new) and _REF.match(each.ref) for each in updates):
+            raise InvalidInput("The push names what is no commit or no ref")
         return Push(app.name, who, updates, repo, quarantine)
 
 

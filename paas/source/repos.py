@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from paas.system import run as system
@@ -17,13 +17,39 @@ _FILES = {
 }
 _DIRECTORIES = ("objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags")
 
-GIT_ENV = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_TERMINAL_PROMPT": "0",
+_OVERRULED = {
+    "core.alternateRefsCommand": "true",
+    "core.fsmonitor": "false",
+    "core.hooksPath": "/dev/null",
+    "core.pager": "cat",
+    "core.sshCommand": "false",
+    "credential.helper": "",
+    "gpg.program": "false",
+    "log.showSignature": "false",
 }
-"""For every git that we run: no configuration but ours and the repository's own, no replaced objects."""
+"""Whoever has taken over the front door can write a repository's configuration. These settings name programs, and are
+ours whatever it says; lazy fetches and transports, which name others, are refused below."""
+
+
+def git_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """What every git of ours is run with: no configuration but `settings` and the repository's own, less what could
+    run a program; no replaced objects."""
+    found = {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ALLOW_PROTOCOL": "file",
+    }
+    every = {**_OVERRULED, **settings}
+    found["GIT_CONFIG_COUNT"] = str(len(every))
+    for number, (key, value) in enumerate(every.items()):
+        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return found
+
+
+GIT_ENV = git_environment({})
 
 
 def init_bare(path: Path, user: str) -> None:
@@ -104,6 +130,16 @@ def is_shallow_push(path: Path, quarantine: Path | None, commits: Sequence[str],
         env |= {"GIT_OBJECT_DIRECTORY": str(quarantine), "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(path / "objects")}
     argv = ["git", "--git-dir", str(path), "rev-list", "--quiet", *commits, "--"]
     return system.run(argv, env=env, user=user, check=False, timeout=600).status != 0
+
+
+def largest_object(path: Path, quarantine: Path, user: str) -> tuple[str, int]:
+    """The id and the size in bytes of the largest object that a push brings, by what it is when it is unpacked."""
+    argv = ["git", "--git-dir", str(path), "cat-file", "--batch-all-objects", "--unordered", "--buffer"]
+    env = {**GIT_ENV, "GIT_OBJECT_DIRECTORY": str(quarantine)}
+    done = system.run([*argv, "--batch-check=%(objectsize) %(objectname)"], env=env, user=user, timeout=600)
+    lines = (line.split() for line in done.text.splitlines())
+    size, oid = max(((int(words[0]), words[1]) for words in lines if len(words) == 2), default=(0, ""))
+    return oid, size
 
 
 def subject_of(path: Path, commit: str, user: str) -> str:

@@ -22,16 +22,20 @@ _KINDS: dict[int, Kind] = {0o100000: "file", 0o040000: "dir", 0o120000: "link", 
 _BLOCK = 1 << 20
 _TREE_LIMIT = 64 << 20
 _PATH_LIMIT = 4095
-_WALK_LIMIT = 1_000_000
+_ENTRIES = 1_000_000
 _OID = re.compile(r"[0-9a-f]{40}")
 _MODE = re.compile(rb"[0-7]{5,6}")
 _DEEPEST = 256
 
 
 class GitTree:
-    """A context manager around one `git cat-file --batch`, run as the unprivileged `user`."""
+    """A context manager around one `git cat-file --batch`, run as the unprivileged `user`.
 
-    def __init__(self, source: Source, user: str | None) -> None:
+    `most`: entries of all the directories that are listed, after which it raises InvalidInput. A few small trees that
+    name each other can stand for more than any machine could hold.
+    """
+
+    def __init__(self, source: Source, user: str | None, most: int = _ENTRIES) -> None:
         env = {**GIT_ENV, "GIT_DIR": str(source.repo)}
         if source.quarantine is not None:
             env["GIT_OBJECT_DIRECTORY"] = str(source.quarantine)
@@ -42,6 +46,9 @@ class GitTree:
         self._lock = threading.RLock()
         """Held while one object is read: requests and answers alternate on git's pipes."""
         self._listings: dict[str, list[Entry]] = {}
+        self._most = most
+        self._listed: set[str] = set()
+        self._count = 0
         self.commit = source.commit
         self.root_oid = ""
         self.time = 0
@@ -111,20 +118,24 @@ class GitTree:
         if known is None or (known and known[0].path.rpartition("/")[0] != directory.path):
             known = _parse_tree(self._object(directory.oid, "tree", _TREE_LIMIT), directory.path)
             self._listings[directory.oid] = known
+        if directory.path not in self._listed:
+            self._listed.add(directory.path)
+            self._count += len(known)
+            if self._count > self._most:
+                raise InvalidInput(
+                    f"The push has more than {self._most} files and directories",
+                    hint="Leave out what no build needs. An admin can allow more: git:set --global push-max-files",
+                )
         return known
 
-    def walk(self, directory: Entry, limit: int = _WALK_LIMIT) -> Iterator[Entry]:
-        """Everything below a directory, parents before what is in them. Raises InvalidInput beyond `limit` entries:
-        a few small trees that name each other can stand for more than any machine could hold."""
-        levels, count = [iter(self.list(directory))], 0
+    def walk(self, directory: Entry) -> Iterator[Entry]:
+        """Everything below a directory, parents before what is in them. Raises InvalidInput."""
+        levels = [iter(self.list(directory))]
         while levels:
             child = next(levels[-1], None)
             if child is None:
                 levels.pop()
                 continue
-            count += 1
-            if count > limit:
-                raise InvalidInput(f"{shown(directory.path or '/')} holds more than {limit} files")
             yield child
             if child.kind == "dir":
                 levels.append(iter(self.list(child)))

@@ -33,8 +33,6 @@ _NAMES = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
 _LONGEST = 3600.0
 _OUTPUT = 16 << 20
 _SETTINGS = {
-    "core.hooksPath": "/dev/null",
-    "credential.helper": "",
     "fastimport.unpackLimit": "0",
     "fetch.fsck.badTimezone": "ignore",
     "fetch.fsck.missingSpaceBeforeDate": "ignore",
@@ -141,14 +139,11 @@ class Workspace:
         return self.run(["git", *words], env=self.git_env(remote), say=say).decode("utf-8", "replace")
 
     def git_env(self, remote: Remote | None = None) -> dict[str, str]:
-        settings = dict(_SETTINGS)
-        env = {**repos.GIT_ENV, "GIT_DIR": str(self.repo), "GIT_ALLOW_PROTOCOL": "https:http:git:ssh:file"}
+        env = repos.git_environment(_SETTINGS)
+        env |= {"GIT_DIR": str(self.repo), "GIT_ALLOW_PROTOCOL": "https:http:git:ssh:file"}
         if remote is not None:
             self._log_in(remote)
             env |= {"GIT_SSH_COMMAND": shlex.join(self._ssh()), **self.place.proxies}
-        env["GIT_CONFIG_COUNT"] = str(len(settings))
-        for number, (key, value) in enumerate(settings.items()):
-            env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         return env
 
     def curl(self, remote: Remote, output: Path, limit: int, say: Callable[[str], None]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from paas.errors import SystemFailure
 from paas.paths import HOOKS
-from paas.source.repos import GIT_ENV, KEPT, tidy
+from paas.source.repos import KEPT, git_environment, tidy
 from paas.ssh.request import Service
 from paas.system import run as system
 from paas.system.files import remove_tree
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 _SETTINGS = {
     "core.hooksPath": str(HOOKS),
-    "core.alternateRefsCommand": "true",
     "gc.auto": "0",
+    "core.bigFileThreshold": "32m",  # larger ones are streamed, not held in memory
     "pack.threads": "1",
     "pack.windowMemory": "64m",
     "protocol.version": "0",
@@ -49,9 +49,7 @@ _PATIENCE = 10.0
 def environment(socket: str, who: dict[str, Any], app: str, repo: str, limit: int) -> dict[str, str]:
     """git's settings, which win over whatever a repository says, and what the hook needs. `limit` in bytes."""
     settings = {**_SETTINGS, "receive.maxInputSize": str(limit)}
-    found = {**GIT_ENV, "GIT_CONFIG_COUNT": str(len(settings))}
-    for number, (key, value) in enumerate(settings.items()):
-        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    found = git_environment(settings)
     return {**found, "PAAS_SOCKET": socket, "PAAS_WHO": json.dumps(who), "PAAS_APP": app, "PAAS_REPO": repo}
 
 

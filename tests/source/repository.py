@@ -46,5 +46,5 @@ class Repository:
         """A commit of a tree that git would not take."""
         return self.raw("commit", f"tree {tree}\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\nx\n".encode())
 
-    def open(self, commit: str, quarantine: Path | None = None) -> GitTree:
-        return GitTree(Source(AppName("wiki"), self.path, commit, quarantine), USER)
+    def open(self, commit: str, quarantine: Path | None = None, most: int = 1_000_000) -> GitTree:
+        return GitTree(Source(AppName("wiki"), self.path, commit, quarantine), USER, most)

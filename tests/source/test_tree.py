@@ -172,8 +172,8 @@ def test_deep_trees_and_trees_that_unfold_without_end(repository: Repository) ->
     oid = repository.tree((FILE, b"x", repository.blob(b"x")))
     for _ in range(7):
         oid = repository.tree(*((DIRECTORY, bytes([97 + n]), oid) for n in range(10)))
-    with repository.open(repository.commit(oid)) as tree, pytest.raises(InvalidInput, match="more than"):
-        for _ in tree.walk(tree.root, limit=10_000):
+    with repository.open(repository.commit(oid), most=10_000) as tree, pytest.raises(InvalidInput, match="more than"):
+        for _ in tree.walk(tree.root):
             pass
     oid = repository.blob(b"x")
     mode = FILE
