@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from paas.errors import SystemFailure
 from paas.system import run as system
 from paas.system.accounts import account
 from paas.system.files import ensure_directory, remove_tree, sync_directory, tree_size, write_atomic
@@ -136,10 +137,22 @@ def largest_object(path: Path, quarantine: Path, user: str) -> tuple[str, int]:
     """The id and the size in bytes of the largest object that a push brings, by what it is when it is unpacked."""
     argv = ["git", "--git-dir", str(path), "cat-file", "--batch-all-objects", "--unordered", "--buffer"]
     env = {**GIT_ENV, "GIT_OBJECT_DIRECTORY": str(quarantine)}
-    done = system.run([*argv, "--batch-check=%(objectsize) %(objectname)"], env=env, user=user, timeout=600)
-    lines = (line.split() for line in done.text.splitlines())
-    size, oid = max(((int(words[0]), words[1]) for words in lines if len(words) == 2), default=(0, ""))
-    return oid, size
+    argv.append("--batch-check=%(objectsize) %(objectname)")
+    process = system.start(argv, env=env, user=user, stdout=system.PIPE)
+    assert process.stdout is not None
+    largest, oid = 0, ""
+    try:
+        for line in process.stdout:  # there may be millions
+            size, _, name = line.partition(b" ")
+            if size.isdigit() and int(size) > largest:
+                largest, oid = int(size), name.decode("ascii", "replace").strip()
+        if process.wait(60) != 0:
+            raise SystemFailure("git cannot read what was pushed")
+    finally:
+        process.stdout.close()
+        process.kill()
+        process.wait(10)
+    return oid, largest
 
 
 def subject_of(path: Path, commit: str, user: str) -> str:
