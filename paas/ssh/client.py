@@ -21,7 +21,7 @@ from paas.settings import Settings
 from paas.ssh.engine import Engine
 from paas.ssh.git import GitServices
 from paas.ssh.session import Session
-from paas.ssh.streams import Terminal
+from paas.ssh.streams import Terminal, close
 from paas.ssh.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,8 @@ class _Open:
         self.terminal: Terminal | None = None
         self.plain = False
         self.session: Session | None = None
+        self.thread: threading.Thread | None = None
+        """What runs the session, until it is started."""
 
 
 class Client(paramiko.ServerInterface):
@@ -218,13 +220,20 @@ class Client(paramiko.ServerInterface):
             return False
         shared = self._shared
         known.session = Session(channel, self._who, shared.engine, shared.services, known.terminal, plain=known.plain)
-        thread = threading.Thread(target=known.session.run, args=(command,), name="command", daemon=True)
+        known.thread = threading.Thread(target=known.session.run, args=(command,), name="command", daemon=True)
+        return True
+
+    def answered(self, channel: paramiko.Channel) -> None:
+        """The client has been told that its command is taken; only now it begins, or its end might come first."""
+        known = self._open.get(channel.get_id())
+        if known is None or known.thread is None:
+            return
+        thread, known.thread = known.thread, None
         try:
             thread.start()
         except RuntimeError as error:  # out of threads or of memory
             log.error("a command could not be started: %s", error)
-            return False
-        return True
+            close(channel)
 
 
 def _bounded(value: int, default: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -13,7 +14,9 @@ from paas.errors import Cancelled, PaasError, SystemFailure
 from paas.ssh.engine import Engine
 from paas.ssh.git import GitServices, environment
 from paas.ssh.request import Command, GitRequest, parse
-from paas.ssh.streams import Streams, Terminal
+from paas.ssh.streams import GONE, Streams, Terminal, close
+
+log = logging.getLogger(__name__)
 
 Who = dict[str, object]
 
@@ -61,8 +64,11 @@ class Session:
                 self._end(status)
         except PaasError as error:
             self._refuse(error.exit_code, error.message, error.hint)
+        except (OSError, RuntimeError) as error:  # out of descriptors, of threads or of memory
+            log.error("a command could not be served: %s", error)
+            self._refuse(1, "The server cannot take another command now", "Try again in a moment.")
         finally:
-            self.channel.close()
+            close(self.channel)
 
     def _ask(self, command: Command, streams: Streams) -> int:
         size = self._terminal or Terminal("", 24, 80)
@@ -165,14 +171,14 @@ class Session:
         lines = "\n".join(str(text) for text in (message, hint) if text).splitlines()
         try:
             self.channel.sendall_stderr("".join(f" !     {line}{end}" for line in lines).encode())
-        except (OSError, paramiko.SSHException):
+        except GONE:
             pass  # nobody is left to read it
 
     def _end(self, status: int) -> None:
         try:
             self.channel.send_exit_status(status)
             self.channel.shutdown_write()
-        except (OSError, paramiko.SSHException):
+        except GONE:
             pass
 
 

@@ -23,6 +23,8 @@ import paramiko
 
 from paas.detaching import KIND, DetachKeys
 
+GONE = (OSError, EOFError, paramiko.SSHException)
+"""What paramiko raises when the client, or the connection to it, is there no more."""
 _BLOCK = 1 << 16
 _LAST_OUTPUT_MS = 200
 """Silence after which output ends when the command has ended but somebody still holds its descriptors."""
@@ -37,6 +39,12 @@ class Terminal:
     term: str
     rows: int
     columns: int
+
+
+def close(channel: paramiko.Channel) -> None:
+    """Close a channel, whether anybody learns of it or not."""
+    with contextlib.suppress(*GONE):
+        channel.close()
 
 
 class Streams:
@@ -55,15 +63,23 @@ class Streams:
         self._attached: int | None = None
         self._ours: list[int] = []
         self.theirs: tuple[int, int, int]
+        try:
+            self._open(terminal)
+        except OSError:
+            for descriptor in (self._ending, *self._ours):
+                os.close(descriptor)
+            raise
+
+    def _open(self, terminal: Terminal | None) -> None:
         if terminal is not None:
             self._master, slave = os.openpty()
             os.set_blocking(self._master, False)
             self.theirs = (slave, slave, slave)
             self.resize(terminal.rows, terminal.columns)
         else:
-            in_read, in_write = os.pipe2(os.O_CLOEXEC)
-            out_read, out_write = os.pipe2(os.O_CLOEXEC)
-            err_read, err_write = os.pipe2(os.O_CLOEXEC)
+            for _ in range(3):
+                self._ours += os.pipe2(os.O_CLOEXEC)  # all six are ours until they are there
+            in_read, in_write, out_read, out_write, err_read, err_write = self._ours
             self._ours = [in_write, out_read, err_read]
             self.theirs = (in_read, out_write, err_write)
 
@@ -125,7 +141,7 @@ class Streams:
     def close(self) -> None:
         """Close the channel, end the threads, close the descriptors."""
         os.eventfd_write(self._ending, 1)
-        self.channel.close()
+        close(self.channel)
         for thread in self._threads:
             thread.join()
         self._close_theirs()
@@ -181,7 +197,7 @@ class Streams:
                     patience = _LAST_OUTPUT_MS
                 else:
                     return
-        except (OSError, paramiko.SSHException):
+        except GONE:
             pass  # the terminal's last user is gone, or the client is
         finally:
             if owned:
@@ -194,7 +210,7 @@ class Streams:
             while data := self.channel.recv(_BLOCK):
                 if not self._write(target, data):
                     return
-        except OSError:
+        except GONE:
             pass
         finally:
             os.close(target)
@@ -204,7 +220,7 @@ class Streams:
         while True:
             try:
                 data = self.channel.recv(_BLOCK)
-            except OSError:
+            except GONE:
                 data = b""
             attached = self._attached
             if attached is None:

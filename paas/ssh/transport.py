@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA
+from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_REQUEST
 from paramiko.kex_curve25519 import KexCurve25519
 from paramiko.packet import Packetizer
 
@@ -91,6 +91,13 @@ def _ignore(channel: paramiko.Channel, message: paramiko.Message) -> None:
     """Data for a second stream. Clients have none, and nobody here would ever read it."""
 
 
+def _request(channel: paramiko.Channel, message: paramiko.Message) -> None:
+    """A request on a channel. Whoever carries it out is told once it has been answered."""
+    assert channel.transport is not None
+    channel._handle_request(message)  # type: ignore[attr-defined]
+    channel.transport.server_object.answered(channel)  # type: ignore[union-attr]
+
+
 class Transport(paramiko.Transport):
     _kex_info: Mapping[str, Any] = {
         **paramiko.Transport._kex_info,  # type: ignore[attr-defined]
@@ -100,6 +107,7 @@ class Transport(paramiko.Transport):
         **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
         MSG_CHANNEL_DATA: _feed,
         MSG_CHANNEL_EXTENDED_DATA: _ignore,
+        MSG_CHANNEL_REQUEST: _request,
     }
 
     def __init__(self, wire: Wire, keys: Sequence[paramiko.PKey], dead_after: int) -> None:

@@ -335,9 +335,39 @@ def test_no_message_is_slipped_into_the_key_exchange(place: Place, kind: int) ->
     assert place.ssh("echo").status == 7
 
 
+def _descriptors(place: Place) -> int:
+    return len(list(Path(f"/proc/{place.pid}/fd").iterdir()))
+
+
+def test_without_descriptors_a_command_is_refused_and_nothing_else_breaks(place: Place) -> None:
+    before = _descriptors(place)
+    with logged_in(place) as client:
+        channel = client.open_session()
+        (limits,) = (line for line in _limits(place) if line.startswith("Max open files"))
+        usual, most = limits.split()[3:5]
+        prlimit = ["prlimit", f"--pid={place.pid}"]
+        system.run([*prlimit, f"--nofile={_descriptors(place) + 4}:{most}"], user="paas")
+        try:
+            _send(client, message(MSG_CHANNEL_REQUEST, channel.remote_chanid, "exec", False, "echo x"))
+            assert channel.recv_exit_status() == 1
+            assert b"cannot take another command now" in channel.recv_stderr(1000)
+            crowd = [dial(place) for _ in range(20)]
+        finally:
+            system.run([*prlimit, f"--nofile={usual}:{most}"], user="paas")
+        for each in crowd:
+            each.close()
+        channel = client.open_session()
+        channel.exec_command("echo x")
+        assert channel.recv_exit_status() == 7
+    assert place.ssh("echo").status == 7
+    until(lambda: threads(place.pid) <= 3 and _descriptors(place) <= before, "all descriptors are closed")
+
+
+def _limits(place: Place) -> list[str]:
+    return Path(f"/proc/{place.pid}/limits").read_text().splitlines()
+
+
 def test_no_descriptor_is_left(place: Place) -> None:
-    def descriptors() -> int:
-        return len(list(Path(f"/proc/{place.pid}/fd").iterdir()))
 
     def use() -> None:
         with anonymous(place):
@@ -354,8 +384,8 @@ def test_no_descriptor_is_left(place: Place) -> None:
 
     use()
     until(lambda: threads(place.pid) <= 3, "all has ended")
-    before = descriptors()
+    before = _descriptors(place)
     for _ in range(3):
         use()
-    until(lambda: threads(place.pid) <= 3 and descriptors() <= before, "all descriptors are closed")
+    until(lambda: threads(place.pid) <= 3 and _descriptors(place) <= before, "all descriptors are closed")
     assert system.run(["ps", "-o", "stat=", "--ppid", str(place.pid)], check=False).text.count("Z") == 0
