@@ -19,6 +19,13 @@ def door() -> Iterator[DoorMaker]:
 
 @pytest.fixture(scope="session")
 def shared_door() -> Iterator[Place]:
-    """One with short times, for all tests that leave it as it was."""
-    with front_door(ssh_login_grace=2, ssh_dead_after=2, ssh_sessions=3, ssh_sessions_per_user=5) as place:
+    """One with low limits, for all tests that leave it as it was."""
+    with front_door(ssh_dead_after=2, ssh_sessions=3, ssh_sessions_per_user=5) as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def impatient_door() -> Iterator[Place]:
+    """One that gives a second to log in."""
+    with front_door(ssh_login_grace=1) as place:
         yield place

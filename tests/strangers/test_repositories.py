@@ -172,11 +172,11 @@ def test_files_and_refs_have_limits(machine: Machine, pusher: Client, work: Repo
     machine.paas("git:set", "--global", "push-max-refs", "20")
     dev = pusher.ssh("git:set", "--global", "push-max-refs", "9999", check=False)
     assert dev.status == 1, "limits are an admin's"
-    (work.path / "zeros").write_bytes(bytes(20 << 20))  # 20 KB in a pack
+    (work.path / "zeros").write_bytes(bytes(4 << 20))  # 4 KB in a pack
     work.commit({})
     done = work.push(APP, "master", "--force", check=False)
     oid = work.git("rev-parse", "HEAD:zeros").text.strip()
-    assert done.status == 1 and f"Object {oid[:12]} of the push has 20.0 MiB; files here may have 1.0 MiB" in done.error
+    assert done.status == 1 and f"Object {oid[:12]} of the push has 4.0 MiB; files here may have 1.0 MiB" in done.error
     work.git("reset", "--quiet", "--hard", "HEAD^")
     names = [f"refs/tags/t{number}" for number in range(30)]
     done = work.git("push", pusher.url(APP), *(f"HEAD:{name}" for name in names), check=False)
@@ -222,7 +222,7 @@ def test_nothing_of_a_repository_runs(machine: Machine, pusher: Client, work: Re
     assert list(trace.iterdir()) == []
 
 
-@pytest.mark.parametrize("url", ["https://example.com/lib.git", "../lib.git", "file:///etc", "/etc"])
+@pytest.mark.parametrize("url", ["https://example.com/lib.git", "file:///etc"])
 def test_submodules_are_empty_and_said_to_be(machine: Machine, pusher: Client, work: Repository, url: str) -> None:
     build = "FROM scratch\nADD root.tar /\nCOPY lib /www/lib\nRUN ls -A /www/lib | wc -l >/www/index.html\n"
     work.commit({"Dockerfile": build + SERVE})

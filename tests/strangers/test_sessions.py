@@ -311,7 +311,8 @@ def test_openssh_cannot_ask_for_others(place: Place, option: str, weak: str, goo
 
 
 def test_signatures_with_sha1_are_refused(place: Place) -> None:
-    key = place.new_key("sha1", "rsa")
+    key = place.root / "sha1"
+    system.run(["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(key)])
     place.engine.keys[place.public(key)] = ("sha1", False)
     assert place.ssh("echo", key=key).status == 7
     done = place.ssh("echo", key=key, options=("-o", "PubkeyAcceptedAlgorithms=ssh-rsa"))
