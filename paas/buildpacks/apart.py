@@ -24,7 +24,7 @@ from paas.buildpacks.view import TEXT_LIMIT, View
 from paas.errors import BuildFailed, InvalidInput, SystemFailure
 from paas.names import printable
 from paas.paths import PROJECT
-from paas.source.entry import Entry, Tree
+from paas.source.entry import Entry, Tree, too_large
 from paas.system import run as system
 
 _SECONDS = 3
@@ -173,5 +173,8 @@ class MemoryTree:
     def read(self, entry: Entry, limit: int) -> bytes:
         return self._files[entry.path]
 
-    def copy_to(self, entry: Entry, descriptor: int) -> None:
-        os.write(descriptor, self._files[entry.path])
+    def copy_to(self, entry: Entry, descriptor: int, limit: int = 1 << 62) -> None:
+        data = self._files[entry.path]
+        if len(data) > limit:
+            raise too_large(entry, len(data))
+        os.write(descriptor, data)
