@@ -153,8 +153,9 @@ class Client(paramiko.ServerInterface):
         self._shared.leave_channels(self._name, ended)
 
     def _forget_closed(self) -> None:
+        assert self.transport is not None
         with self._lock:
-            ended = [number for number, known in self._open.items() if known.channel and known.channel.closed]
+            ended = [number for number in self._open if not self.transport.is_open(number)]
             for number in ended:
                 del self._open[number]
         self._shared.leave_channels(self._name, len(ended))

@@ -126,3 +126,8 @@ class Transport(paramiko.Transport):
     def trust(self) -> None:
         """A key has been proved: the client may send as much as it likes."""
         self._wire.allowance = None
+
+    def is_open(self, number: int) -> bool:
+        """Whether a channel that was opened has not been closed by either side; for the connection's own thread."""
+        channel = self._channels.get(number)  # type: ignore[attr-defined]
+        return channel is not None and not channel.closed

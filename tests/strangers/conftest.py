@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.ssh.stub import Place, front_door
 
 DoorMaker = Callable[..., Place]
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that every account gets to, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="paas-strangers-", dir="/tmp") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
 
 
 @pytest.fixture

@@ -269,15 +269,12 @@ def test_a_push_that_is_killed_leaves_nothing(machine: Machine, pusher: Client, 
     assert refs(machine) == before
 
 
-def test_a_configuration_that_names_programs(tmp_path: Path) -> None:
+def test_a_configuration_that_names_programs(open_path: Path) -> None:
     """As somebody who has taken over the front door can write it: no git that the engine runs obeys it."""
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    bare = Bare(tmp_path)
+    bare = Bare(open_path)
     commit = bare.commit(bare.tree((FILE, b"x", bare.blob(b"x"))))
     bare.git("update-ref", "refs/heads/master", commit)
-    trace, program = tmp_path / "trace", tmp_path / "program"
+    trace, program = open_path / "trace", open_path / "program"
     trace.mkdir()
     trace.chmod(0o777)
     program.write_text(f"#!/bin/sh\ntouch {trace}/$(basename $0)-$$\nexit 1\n")
@@ -321,10 +318,10 @@ def test_a_configuration_that_names_programs(tmp_path: Path) -> None:
     with bare.open(missing) as tree, pytest.raises(Exception, match="lacks"):
         tree.read(next(iter(tree.walk(tree.root))), 10)
     for name in ("copy.git", "other.git"):
-        repos.init_bare(tmp_path / "repos" / name, USER)
+        repos.init_bare(open_path / "repos" / name, USER)
     for take in (repos.copy, repos.fetch_all):
         try:
-            take(bare.path, tmp_path / "repos/copy.git", USER)
+            take(bare.path, open_path / "repos/copy.git", USER)
         except Exception as error:  # noqa: BLE001
             print(error)
     assert sorted(path.name for path in trace.iterdir()) == []

@@ -307,20 +307,17 @@ def test_a_push_names_only_its_own_repository(machine: Machine, sender: Sender) 
 
 
 @pytest.fixture
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sender]:
+def alone(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sender]:
     monkeypatch.setattr("paas.engine.server._FIRST_FRAME", 0.5)
     monkeypatch.setattr("paas.engine.server._MOST", 3)
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
 
     def handle(session: Session) -> None:
         session.hung_up.wait(10)
         session.finish({"exit": 0})
 
-    server = Server(tmp_path / "engine/socket", ACCOUNT.pw_gid, handle)
+    server = Server(open_path / "engine/socket", ACCOUNT.pw_gid, handle)
     server.start()
-    yield Sender(tmp_path / "engine")
+    yield Sender(open_path / "engine")
     server.close()
 
 
