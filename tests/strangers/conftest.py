@@ -9,6 +9,8 @@ import pytest
 
 from tests.ssh.stub import Place, front_door
 
+from .attacker import threads, until
+
 DoorMaker = Callable[..., Place]
 
 
@@ -40,3 +42,13 @@ def impatient_door() -> Iterator[Place]:
     """One that gives a second to log in."""
     with front_door(ssh_login_grace=1) as place:
         yield place
+
+
+@pytest.fixture
+def place(shared_door: Place) -> Place:
+    """Alone at the shared door: connections of earlier tests have ended."""
+    until(lambda: threads(shared_door.pid) <= 3, "earlier connections have ended")
+    shared_door.engine.requests.clear()
+    shared_door.engine.hung_up.clear()
+    shared_door.engine.waiting.clear()
+    return shared_door

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import shlex
 import socket
 import struct
 import time
@@ -19,62 +18,14 @@ from hypothesis import strategies as st
 
 from paas import wire
 from paas.commands.catalog import filled
-from paas.commands.declare import Command as Declared
-from paas.commands.parsing import parse as parse_words
 from paas.engine.server import Server, Session
-from paas.errors import PaasError
-from paas.ssh.request import Command, GitRequest, parse
 from tests.machine import Machine
 
 from .attacker import threads, until
+from .words import WORD
 
 COMMANDS = list(filled())
 ACCOUNT = pwd.getpwnam("paas")
-
-# Words as attackers and typing errors make them.
-_ODD = st.sampled_from(
-    [
-        *"-=@#*0",
-        "",
-        "--",
-        "---",
-        "-x",
-        "--app",
-        "--format",
-        "--format=json",
-        "a=b",
-        "a:b",
-        "../..",
-        "/etc/shadow",
-        "$(id)",
-    ]
-    + ["\0", "\n", "\x1b[2J", "\u202e", "\udcff", "'", '"', "\\", "%s", "{0}", "-1", "9" * 40, "1e999", "x" * 5000]
-    + ["wiki", "http:80:80", "A=1", "NaN", "true", "[]", "{}", "::", "😀"]
-)
-_WORD = _ODD | st.text(max_size=12)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.text(max_size=40) | st.lists(_WORD, max_size=6).map(shlex.join))
-def test_the_command_of_an_ssh_client(text: str) -> None:
-    try:
-        found = parse(text)
-    except PaasError as error:
-        assert error.message
-        return
-    assert isinstance(found, Command | GitRequest)
-    if isinstance(found, GitRequest):
-        assert found.app.isascii() and "/" not in found.app and not found.app.startswith(("-", "."))
-
-
-@settings(max_examples=300, deadline=None)
-@given(command=st.sampled_from(COMMANDS), words=st.lists(_WORD, max_size=6))
-def test_the_words_of_any_command(command: Declared, words: list[str]) -> None:
-    """They are understood, or refused as a mistake of the caller's."""
-    try:
-        parse_words(command, words)
-    except PaasError as error:
-        assert error.message and error.exit_code
 
 
 class Sender:
@@ -143,23 +94,21 @@ def unharmed(machine: Machine) -> Iterator[None]:
 
 
 _VALUE = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | _WORD,
+    st.none() | st.booleans() | st.integers() | st.floats() | WORD,
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=5,
 )
 _VIEWER = "somebody-who-looks"
-_WHO = st.fixed_dictionaries({"name": st.just(_VIEWER) | _WORD, "admin": st.booleans()}) | _VALUE
+_WHO = st.fixed_dictionaries({"name": st.just(_VIEWER) | WORD, "admin": st.booleans()}) | _VALUE
 _FRAME = st.fixed_dictionaries(
     {"kind": st.sampled_from(["command", "auth", "receive", "push", "x"]) | _VALUE},
     optional={
         "who": _WHO,
-        "argv": st.lists(_WORD, max_size=4)
-        | st.lists(st.sampled_from([c.name for c in COMMANDS]), max_size=2)
-        | _VALUE,
+        "argv": st.lists(WORD, max_size=4) | st.lists(st.sampled_from([c.name for c in COMMANDS]), max_size=2) | _VALUE,
         "key": _VALUE,
         "app": _VALUE,
         "service": st.sampled_from(["git-upload-pack", "git-receive-pack"]) | _VALUE,
-        "updates": st.lists(st.lists(_WORD, max_size=4), max_size=3) | _VALUE,
+        "updates": st.lists(st.lists(WORD, max_size=4), max_size=3) | _VALUE,
         "quarantine": _VALUE,
         "tty": _VALUE,
         "rows": _VALUE,
