@@ -41,9 +41,11 @@ def test_a_lone_instance_that_is_killed_is_waited_for(world: World) -> None:
             _kill(world)
             wait_until(lambda n=number: f"restarted {n} times" in world.client.ssh("ps:report", app).text, "a restart")  # type: ignore[misc]
             wait_until(lambda: machine.get(app).status == 200, "it answers")
+    # A POST that was in work cannot be asked again. A GET is, and fails only where each next connection that nginx has
+    # kept was to the same instance. Without waiting everybody would fail, again and again, until an instance is back.
     lost = crowd.report.lost
-    assert not [what for what in lost if not what.startswith("post: status 502")], lost
-    assert sum(lost.values()) <= 2 * 2, "only what was in work at that moment"
+    assert all(what.endswith(": status 502") for what in lost), lost
+    assert sum(lost.values()) <= 2 * 10, "only what was in work at that moment"
     assert accounts(world.noted, crowd.report) == ""
 
 

@@ -51,6 +51,8 @@ def _connections(world: World) -> list[int]:
     for line in world.machine.run(["ps", "-eo", "pid=,args="]).text.splitlines():
         pid, _, words = line.strip().partition(" ")
         if words.strip().startswith("/usr/bin/python3") and "/recorder.py" in words:
-            listing = world.machine.run(["nsenter", "--target", pid, "--net", "ss", "-Htn", "state", "established"])
+            listing = world.machine.run(
+                ["nsenter", "--target", pid, "--net", "ss", "-Htn", "state", "established"], check=False
+            )
             found.append(sum(world.machine.host_address in each for each in listing.text.splitlines()))
     return [count for count in found if count]
