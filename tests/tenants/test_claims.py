@@ -14,20 +14,13 @@ from tests.tenants.conftest import OURS, VICTIM, VICTIM_HOST, Tenants
     [
         *("_", "default_server", "~^.*$", "*", "a;b", "a{b", "a b", "$host", "a_b.example", "[::1]", "victim.example/"),
         *(VICTIM_HOST, "VICTIM.example", "victim.example.", ".victim.example", "victim.example:80"),
-        *(
-            "*.example",
-            "*.com",
-            "*.victim.example",
-            "login.victim.example",
-            "a.b.victim.example",
-            f"{VICTIM}.paas.test",
-        ),
+        *("*.example", "*.com", "*.victim.example", "login.victim.example", "a.b.victim.example"),
         *(f"{VICTIM}.paas.test", "paas.test", "*.paas.test", "*.test", "unborn.paas.test", f"www.{VICTIM}.paas.test"),
         *("127.0.0.1", "10.86.0.1", "0x7f.1", "2130706433", "localhost", "www.localhost", "intranet"),
     ],
 )
 def test_hostnames_that_are_not_ours(tenants: Tenants, hostname: str) -> None:
-    tenants.refused("domains:add", OURS, hostname)
+    assert VICTIM not in tenants.refused("domains:add", OURS, hostname).replace(hostname, ""), "it does not say whose"
     assert tenants.root.get(VICTIM_HOST).text == "victim\n"
 
 
