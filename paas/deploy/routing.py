@@ -119,8 +119,8 @@ class Routing:
     def _listens(self, app: App, *, with_tls: bool) -> tuple[Listen, ...]:
         """The public ports of an app: as its release maps them, and with a certificate the https port."""
         http_port = self._settings.http_port
-        release = releases.current(self._db, app)
-        maps = [port for port in release.ports if port.is_web] if release else [PortMap("http", http_port, http_port)]
+        mapped = releases.current_ports(self._db, app)
+        maps = [PortMap("http", http_port, http_port)] if mapped is None else [port for port in mapped if port.is_web]
         chosen = {port.host for port in apps.ports(self._db, app.id)}
         found: list[Listen] = []
         for port in maps:

@@ -218,7 +218,8 @@ class Proxy:
     def _swap(self, wanted: list[Route], *, force: bool = False) -> None:
         """The one place where another configuration comes to serve."""
         http2 = self._generations.http2()
-        if digest_of(wanted, http2) == self._digest and not force and self._current is not None:
+        digest = digest_of(wanted, http2)
+        if digest == self._digest and not force and self._current is not None:
             self._isolation.accept(wanted)
             return
         for route in wanted:
@@ -231,13 +232,14 @@ class Proxy:
             routes = self._isolation.without_the_broken(wanted, self._problem, error)
             for app, words in self._isolation.refused.items():
                 log.error("%s goes on with its former configuration: %s", app, words)
-            if digest_of(routes, http2) == self._digest and not force and self._current is not None:
+            digest = digest_of(routes, http2)
+            if digest == self._digest and not force and self._current is not None:
                 return
             new, local = self._begin(routes)
             wanted = routes
         before, before_ports = self._current, set(self._local.values())
         patience = self._patience
-        self._current, self._digest, self._local = new, digest_of(wanted, http2), local
+        self._current, self._digest, self._local = new, digest, local
         self._patience = min(longest_idle(wanted), _LONGEST_PATIENCE)
         self._generations.note(new, self._digest, local)
         if before is not None:

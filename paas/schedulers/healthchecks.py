@@ -97,8 +97,9 @@ class Healthchecks:
     def follow(self, app: App) -> None:
         """Check what runs of the app now, by the checks of its release. Called whenever that may have changed."""
         with self._following:
-            release = releases.current(self._db, app)
-            rows = releases.instances(self._db, app, (InstanceState.RUNNING,)) if release else []
+            rows = releases.instances(self._db, app, (InstanceState.RUNNING,))
+            release = releases.current(self._db, app) if rows else None
+            rows = rows if release else []
             wanted: dict[str, list[_Watched]] = {}
             for row in rows:
                 instance = row.instance

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from paas.errors import NotFound
-from paas.model import Instance, InstanceState, Release
+from paas.model import Instance, InstanceState, PortMap, Release
 from paas.names import AppName, ProcessType
 from paas.state import release_words
 from paas.state.apps import App
@@ -75,6 +75,16 @@ def current(db: Database, app: App) -> Release | None:
         (app.id,),
     )
     return _release(db, app.name, row) if row else None
+
+
+def current_ports(db: Database, app: App) -> tuple[PortMap, ...] | None:
+    """The port maps of the release that serves, without reading the rest of it; None before the first deploy."""
+    row = db.one(
+        "SELECT releases.ports FROM apps JOIN releases ON releases.app = apps.id AND releases.number = apps.release"
+        " WHERE apps.id = ?",
+        (app.id,),
+    )
+    return tuple(PortMap(*entry) for entry in json.loads(row["ports"])) if row else None
 
 
 def serving(db: Database, name: AppName) -> Release | None:
