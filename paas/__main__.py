@@ -1,4 +1,4 @@
-"""`python -m paas serve | ssh | teardown`: the long-running processes. Commands for users go through the engine."""
+"""`python -m paas serve | ssh | teardown | setup | upgrade | uninstall`: what runs by itself, not in the engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from paas import settings
 from paas.errors import PaasError, UsageError
 
-_USAGE = "Usage: python -m paas serve|ssh|teardown"
+_USAGE = "Usage: python -m paas serve|ssh|teardown|setup|upgrade|uninstall"
 
 
 def main(argv: list[str]) -> int:
@@ -26,16 +26,26 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
+    if argv[:1] in (["setup"], ["upgrade"], ["uninstall"]):
+        from paas.setup.main import main as on_the_host
+
+        return on_the_host(argv)
     known = settings.load()
     match argv:
         case ["serve"]:
             from paas.engine.engine import Engine
+            from paas.engine.watchdog import Watchdog
+            from paas.system.lasterrors import LAST_ERRORS
+            from paas.system.notify import notify
 
+            logging.getLogger().addHandler(LAST_ERRORS)
             stop = threading.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stop.set())
-            with Engine(known):
+            with Engine(known) as engine, Watchdog(engine.is_alive):
+                notify("READY=1")
                 stop.wait()
+                notify("STOPPING=1")
             return 0
         case ["ssh"]:
             from paas.ssh.door import serve

@@ -24,7 +24,8 @@ else:
         import signal
         import socket
 
-_SERVICES = ("serve", "ssh", "teardown")
+_SERVICES = ("serve", "ssh", "teardown", "setup", "upgrade", "uninstall")
+"""What is not asked of an engine but is a program of its own: paas.__main__."""
 _WITHOUT_ENGINE = ("system:check", "system:restore")
 """What is of use when the engine cannot start."""
 _READ_FILES = {
@@ -170,10 +171,14 @@ def _fill_standard_descriptors() -> None:
 
 def _become_service(argv: Sequence[str]) -> NoReturn:
     project = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120
-    python = f"{project}/.venv/bin/python"
-    if not os.access(python, os.X_OK):
+    installed = f"{project}/../../../bin/python"  # lib/pythonX.Y/site-packages of a virtualenv
+    for python in (f"{project}/.venv/bin/python", os.path.normpath(installed), "/opt/paas/current/bin/python"):
+        if os.access(python, os.X_OK):
+            break
+    else:
         python = sys.executable
-    os.chdir("/")
+    if argv[0] in ("serve", "ssh", "teardown"):
+        os.chdir("/")
     os.environ["PYTHONPATH"] = project
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # glibc else keeps memory apart for each of many threads
     os.execv(python, [python, "-m", "paas", *argv])

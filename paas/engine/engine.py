@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -116,6 +116,8 @@ class Engine:
         self._paths = Paths(settings.data_dir, settings.run_dir)
         self._owner = account(settings.user)
         self._undo = ExitStack()
+        self.is_alive: Callable[[], bool] = lambda: False
+        """Whether it takes requests and gets at its state. It hangs where they do."""
 
     def __enter__(self) -> Engine:
         with ExitStack() as undo, self._room_is_told():
@@ -420,3 +422,4 @@ class Engine:
         server.start()
         timer.start()
         upkeep.start()
+        self.is_alive = lambda: server.accepts and db.one("SELECT 1") is not None

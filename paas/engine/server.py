@@ -99,6 +99,11 @@ class Server:
             self.listen()
         self._thread.start()
 
+    @property
+    def accepts(self) -> bool:
+        """Whether the thread lives that takes connections."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         self._closed = True
         self._path.unlink(missing_ok=True)

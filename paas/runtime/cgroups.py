@@ -25,7 +25,11 @@ _PATIENCE = 5.0
 """Seconds for processes that were killed to be gone."""
 _PERIOD = 100_000
 """Microseconds in which a cpu quota counts."""
-_JOIN = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1" || exit 125; shift; n=$((n-1)); done; exec "$@"'
+_JOIN = (
+    'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1" || exit 125; shift; n=$((n-1)); done;'
+    ' { echo 0 >/proc/self/oom_score_adj; } 2>/dev/null; exec "$@"'
+)
+"""What protects the engine from the OOM killer must not protect what is in a container."""
 
 
 class Kind(StrEnum):

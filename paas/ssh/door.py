@@ -25,6 +25,7 @@ from paas.ssh.confinement import confine
 from paas.ssh.engine import Engine
 from paas.ssh.hostkeys import KINDS
 from paas.ssh.transport import Transport, Wire
+from paas.system.processes import give_up_protection
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ def serve(settings: Settings) -> int:
     Started as root, it binds its port and reads its keys, and then gives up everything else; as another account it
     runs as it is.
     """
+    give_up_protection()
     paths = Paths(settings.data_dir, settings.run_dir)
     keys = [_load_key(paths.ssh / f"host_{kind}", kind) for kind in KINDS]
     listener = _listen(settings)
