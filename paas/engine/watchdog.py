@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from paas.system.notify import notify, watchdog_seconds
 
@@ -14,9 +15,10 @@ log = logging.getLogger(__name__)
 class Watchdog:
     """A context manager. `is_alive` may take its time or hang: then nothing is told, which is the point."""
 
-    def __init__(self, is_alive: Callable[[], bool]) -> None:
+    def __init__(self, is_alive: Callable[[], bool], environ: Mapping[str, str] = os.environ) -> None:
         self._is_alive = is_alive
-        self._limit = watchdog_seconds()
+        self._environ = environ
+        self._limit = watchdog_seconds(environ)
         self._end = threading.Event()
 
     def __enter__(self) -> Watchdog:
@@ -30,7 +32,7 @@ class Watchdog:
     def _tell(self, pause: float) -> None:
         while True:
             if self._is_alive():
-                notify("WATCHDOG=1")
+                notify("WATCHDOG=1", self._environ)
             else:
                 log.error("the engine does not take requests any more")
             if self._end.wait(pause):

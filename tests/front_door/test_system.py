@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -40,9 +41,15 @@ def test_only_admins_see_the_report(machine: Machine) -> None:
         machine.paas("ssh-keys:remove", "plain")
 
 
-def test_an_internal_error_stands_in_the_report_by_its_id(machine: Machine) -> None:
-    errors = json.loads(machine.paas("system:report", "--format", "json").text)["errors"]
-    assert all(set(error) == {"at", "logger", "message", "where"} for error in errors)
+def test_what_protects_the_engine_from_the_oom_killer_does_not_protect_containers(machine: Machine) -> None:
+    score = Path(f"/proc/{machine.engine_pid}/oom_score_adj")
+    before = score.read_text()
+    score.write_text("-500")
+    try:
+        done = machine.paas("run", "--rm", "debian:bookworm", "cat", "/proc/self/oom_score_adj")
+    finally:
+        score.write_text(before)
+    assert done.text.strip() == "0"
 
 
 @pytest.mark.parametrize("name", ["setup", "upgrade", "uninstall"])
