@@ -16,7 +16,8 @@ from paas.system.files import ensure_directory
 
 log = logging.getLogger(__name__)
 
-_READY = 20.0
+_READY = 120.0
+"""Seconds; a server that is short of everything just after its start may need them, and one that fails ends at once."""
 _SETTINGS = ("data_dir", "run_dir", "user", *(name for name in Settings.__slots__ if name.startswith("ssh_")))
 _ALONE = ("unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child=KILL", "--", "catatonit", "--")
 """Namespaces in which it sees no file system but what it is shown and no process but its own; catatonit is the first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from paas.setup import checks, install, uninstall
 from paas.setup.host import SETTINGS, UNIT, Host
 from paas.setup.install import Wish
 from paas.setup.steps import perform, show
-from paas.setup.upgrade import Upgrade
+from paas.setup.upgrade import Upgrade, restarting, running
 from paas.setup.versions import Versions, opened
 
 COMMON = """\
@@ -161,6 +162,11 @@ def _upgrade(out: Output, host: Host, words: Words) -> int:
     if origin is None:
         raise UsageError("What to upgrade to?", hint="paas upgrade --from WHEEL, DIRECTORY, DIRECTORY@REF or URL@REF")
     with opened(origin) as source:
+        if source.version == current and not running(host, current):
+            out.warn("The engine that runs is of another version: an upgrade was interrupted after it had switched")
+            if _agreed(out, words):
+                perform(out, [restarting(host)])
+            return 0
         if source.version == current:
             out.result(f"{origin} is version {current}, which runs already")
             return 0
@@ -169,6 +175,7 @@ def _upgrade(out: Output, host: Host, words: Words) -> int:
         show(out, [*upgrade.preparing(), *upgrade.switching()])
         out.line("     If the engine or an app that serves now does not answer then, all of it is turned back.")
         if _agreed(out, words):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a connection that breaks must not leave it half way
             upgrade.run(out)
     return 0
 

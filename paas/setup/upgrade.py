@@ -61,7 +61,7 @@ class Upgrade:
         new = self._source.version
         return [
             Step(f"Let current point at {new}", lambda: self._versions.current == new, self._switch),
-            Step("Restart the engine; containers and nginx go on", always, self._restart),
+            restarting(self._host, self._patience),
         ]
 
     def run(self, out: Output) -> None:
@@ -112,12 +112,6 @@ class Upgrade:
         if wanted != self._unit:
             write_unit(self._host, wanted)
 
-    def _restart(self) -> None:
-        done = self._host.run(["systemctl", "restart", "paas"], check=False, timeout=700)
-        if done.status != 0:
-            raise SystemFailure("The engine does not start")
-        wait_until_it_answers(self._host, self._patience)
-
     def _go_back(self) -> None:
         self._host.run(["systemctl", "stop", "paas"], check=False, timeout=120)
         if self._backup is not None and schema(self._backup) != schema(self._database):
@@ -125,7 +119,23 @@ class Upgrade:
         self._versions.use(self.before)
         if self._unit is not None and self._unit != self._host.text(UNIT):
             write_unit(self._host, self._unit)
-        self._restart()
+        restarting(self._host, self._patience).do()
+
+
+def running(host: Host, version: str) -> bool:
+    """Whether the engine that runs is of this version; an engine that does not run is of none."""
+    pid = host.run(["systemctl", "show", "--property=MainPID", "--value", "paas"], check=False).text.strip()
+    return f"/{version}/" in (host.text(f"/proc/{pid}/cmdline") or "")
+
+
+def restarting(host: Host, patience: float = 120.0) -> Step:
+    def restart() -> None:
+        done = host.run(["systemctl", "restart", "paas"], check=False, timeout=700)
+        if done.status != 0:
+            raise SystemFailure("The engine does not start", hint="Its words: journalctl -u paas -n 50.")
+        wait_until_it_answers(host, patience)
+
+    return Step("Restart the engine; containers and nginx go on", always, restart)
 
 
 def schema(database: Path) -> int:
