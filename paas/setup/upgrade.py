@@ -162,6 +162,7 @@ def copy_database(source: Path, target: Path) -> None:
         with sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=30) as reader:
             writer = sqlite3.connect(new)
             reader.backup(writer)
+            writer.execute("PRAGMA journal_mode = DELETE")  # one file, also when it is looked into
             writer.close()
         reader.close()
         new.rename(target)

@@ -91,6 +91,7 @@ def new_database(root: Path, schema: int) -> Path:
     path = root / "var/lib/paas/paas.db"
     path.parent.mkdir(parents=True, exist_ok=True)
     with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE IF NOT EXISTS marks (text)")
         connection.execute(f"PRAGMA user_version = {schema}")
     connection.close()

@@ -107,7 +107,7 @@ def test_an_upgrade_backs_up_and_switches(tmp_path: Path, server: tuple[Host, To
 
         assert Versions(host).current == new.version != old.version
         assert Versions(host).is_installed(old.version)
-    (backup,) = host.path("/var/lib/paas/upgrades").iterdir()
+    (backup,) = host.path("/var/lib/paas/upgrades").iterdir()  # one file, no log beside it
     assert backup.stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(backup) as copy:
         assert copy.execute("PRAGMA user_version").fetchone() == (9,)
