@@ -47,6 +47,16 @@ def crun(places: Places, *words: str) -> tuple[str, ...]:
     return (CRUN, "--root", str(places.crun), *_RUNTIME_OPTIONS, *words)
 
 
+def keeper_of(pid: int) -> int | None:
+    """The conmon of a container's first process: its parent. None when that was killed."""
+    try:
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        name = Path(f"/proc/{parent}/comm").read_text().strip()
+    except (OSError, IndexError):
+        return None
+    return parent if name == "conmon" else None
+
+
 def let_begin(places: Places, id: str) -> bool:
     """Do what `crun start` does, without its 8 ms: the created process waits for a byte in a FIFO.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from paas.errors import Conflict
+from paas.faults import reached
 from paas.paths import Paths
 from paas.runtime import cgroups, conmon
 from paas.runtime.bundle import Bundle
@@ -94,6 +95,7 @@ class BuildGroup:
             if not self._made:
                 self._made = True
                 self._group.create(self._limits)
+                reached("step:cgroup-made")
         return self._group
 
     def bench(self) -> Bench:
@@ -134,14 +136,17 @@ class Bench:
             made = bundle.make(
                 spec, self._sandbox, paths.layers, data, group.path, steps.profile, kept=paths.data, volatile=True
             )
+            reached("step:mounted")
             command = conmon.crun(steps.places, "run", "--bundle", str(bundle.directory), spec.id)
             kills, forks = cgroups.oom_kills(group.path), cgroups.refused_forks(group.path)
             argv = group.joined((*steps.namespace.prefix, *command))
             process = system.start(argv, stdout=output, stderr=output, new_session=True)
+            reached("step:started")
             while not gone_within(process.pid, _GLANCE):
                 if stopped():
                     break
             self._end(spec.id, process)
+            reached("step:ended")
             bundle.remove()
             remove_stubs(data / "upper", made)
             code = process.returncode
@@ -157,10 +162,13 @@ class Bench:
             bundle.remove()
 
     def _end(self, id: str, process: system.Process) -> None:
-        """Kill what still runs of a step, before anything is unmounted under it."""
-        if process.poll() is None:
+        """Kill what still runs of a step, before anything is unmounted under it; also when crun itself was killed, and
+        its container goes on."""
+        status = process.poll()
+        if status is None or status < 0:
             delete = conmon.crun(self._steps.places, "delete", "--force", id)
             system.run((*self._steps.namespace.prefix, *delete), check=False)
+        if status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # also what has just been forked and is in no state file yet
             process.wait(timeout=10)

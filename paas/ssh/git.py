@@ -79,6 +79,7 @@ class GitServices:
             argv = ["git", service.removeprefix("git-"), repo]
             process = system.start(argv, stdin=stdio[0], stdout=stdio[1], stderr=stdio[2], env=env, new_session=True)
             started(lambda: _end(process))
+            _end_helpers(process)
             status = process.wait()
         finally:
             with self._lock:
@@ -104,6 +105,16 @@ def _tidy(repo: Path) -> None:
         tidy(repo)
     except SystemFailure as error:
         log.warning("%s could not be tidied: %s", repo.name, error.message)
+
+
+def _end_helpers(process: system.Process) -> None:
+    """Wait for git itself, then end what it has started and left, as one that was killed does: the hook, with which the
+    deploy is cancelled that nobody would hear of."""
+    try:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # not yet reaped, its number is no one else's
+    except ChildProcessError:
+        return  # ended, with its helpers, and waited for by `_end`
+    _signal(process, signal.SIGTERM)
 
 
 def _end(process: system.Process) -> None:
