@@ -20,6 +20,9 @@ from paas.system.files import ensure_directory
 log = logging.getLogger(__name__)
 
 _PEER = struct.Struct("3i")
+_TO_END = 10.0
+"""Seconds that requests may take to give up when the engine is stopped. A deploy that waits for the checks of its new
+instances needs a moment to remove them; one past its switch needs less."""
 _FIRST_FRAME = 10.0
 """Seconds a client has to say what it wants."""
 _LATER = 4096
@@ -28,7 +31,7 @@ _MOST = 1024
 """Requests at once of an account other than root: what the front door may hold of the engine's threads."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Session:
     """One request: what was asked, by which process, with which descriptors."""
 
@@ -76,6 +79,7 @@ class Server:
         self._lock = threading.Lock()
         self._serving: Counter[int] = Counter()
         """Requests at work, by uid."""
+        self._sessions: set[Session] = set()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._accept, name="socket", daemon=True)
 
@@ -105,6 +109,8 @@ class Server:
         return self._thread.is_alive()
 
     def close(self) -> None:
+        """Answer nobody else; what is at work is given up as if its client had left, unless it is past that, and the
+        client is told. Waits for it, to a limit."""
         self._closed = True
         self._path.unlink(missing_ok=True)
         try:
@@ -112,6 +118,16 @@ class Server:
         except OSError:
             pass
         self._listener.close()
+        deadline = time.monotonic() + _TO_END
+        while time.monotonic() < deadline:
+            with self._lock:
+                sessions = list(self._sessions)
+            if not sessions:
+                return
+            for session in sessions:
+                session.hung_up.set()
+            time.sleep(0.01)
+        log.warning("%d requests had not ended %.0f seconds after they were given up", len(sessions), _TO_END)
 
     def _accept(self) -> None:
         while not self._closed:
@@ -159,7 +175,13 @@ class Server:
             connection.settimeout(None)
             session = Session(connection, uid, request, descriptors, threading.Event())
             threading.Thread(target=_listen, args=(session,), name="session events", daemon=True).start()
-            self._handler(session)
+            with self._lock:
+                self._sessions.add(session)
+            try:
+                self._handler(session)
+            finally:
+                with self._lock:
+                    self._sessions.remove(session)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)

@@ -54,6 +54,12 @@ class Shared:
             self._channels[user] += 1
             return True
 
+    @property
+    def channels(self) -> int:
+        """Of all users."""
+        with self._lock:
+            return self._channels.total()
+
     def leave_channels(self, user: str, count: int) -> None:
         with self._lock:
             self._channels[user] -= count

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 _DESCRIPTORS = 65536
 _STACK = 512 << 10
 """Bytes of a thread's stack; the usual 8 MiB would count against the limit of memory."""
+_FAREWELL = 3.0
+"""Seconds in which commands and git may end, and say why, once the engine is gone: it takes them some milliseconds."""
 _SILENT = 10.0
 """Seconds in which refused connections are counted before they are logged: a flood may not fill the log."""
 
@@ -55,6 +57,8 @@ def serve(settings: Settings) -> int:
     while True:
         ready, _, _ = select.select([listener, sys.stdin.fileno()], [], [])
         if sys.stdin.fileno() in ready:
+            listener.close()  # the next engine's front door may have the port
+            door.finish()
             return 0
         try:
             connection, address = listener.accept()
@@ -123,6 +127,12 @@ class Door:
             log.error("a connection could not be served: %s", error)
             wire.close()
             self._admission.leave(visitor, Failure.LEFT)
+
+    def finish(self) -> None:
+        """The engine is gone: wait until those who were at work have been told so, for a moment."""
+        deadline = time.monotonic() + _FAREWELL
+        while self._shared.channels and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def _serve(self, wire: Wire, address: str, visitor: Visitor) -> None:
         client = Client(self._shared, address)
