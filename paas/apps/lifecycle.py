@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from paas.apps.properties import Property, boolean
+from paas.faults import reached
 from paas.model import Who
 from paas.names import AppName
 from paas.paths import Paths
@@ -47,7 +48,9 @@ class Apps:
         with self._db.transaction():
             app = apps.insert(self._db, name)
             people.grant_creator(self._db, who.name, app.id)
+        reached("create:recorded")
         try:
+            self._remove_files(app)  # ids are given again, and whoever removed the last one may have been killed
             repos.init_bare(self.repo(app), self._user)
         except BaseException:
             apps.delete(self._db, app.id)
@@ -69,6 +72,10 @@ class Apps:
     def delete(self, app: App) -> None:
         """Forget an app that has no instances any more, and remove its repository, certificate and pages."""
         apps.delete(self._db, app.id)
+        reached("destroy:row-deleted")
+        self._remove_files(app)
+
+    def _remove_files(self, app: App) -> None:
         for kept in (self.repo(app), self._paths.certificates / str(app.id), self._paths.maintenance / str(app.id)):
             remove_tree(kept)
         self._paths.logins_of(app.id).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from paas.deploy.releases import ReleaseMaker, Wanted
 from paas.deploy.retention import Retention
 from paas.deploy.routing import Routing
 from paas.errors import Conflict
+from paas.faults import reached
 from paas.image.store import ImageStore
 from paas.model import Image, Release
 from paas.names import ProcessType
@@ -61,6 +62,7 @@ class Applier:
         if app.release is None or app.stopped or not restart:
             with self._db.transaction():
                 save()
+            reached("change:saved")
         else:
             self.rollout(app, wanted, why, request, save=save)
         people.record(self._db, request.who, app.name, "change", why)
@@ -93,4 +95,5 @@ class Applier:
         app = app_rows.by_id(self._db, app.id)
         self._routing.update_page(app)
         self._retention.trim(app)
+        reached("release:old-ones-trimmed")
         return release, times

@@ -16,6 +16,7 @@ from paas.build.options import BuildOptions
 from paas.build.progress import Progress, Style
 from paas.deploy.held import Request
 from paas.errors import Cancelled, NotFound, PaasError
+from paas.faults import reached
 from paas.image.lease import Lease
 from paas.image.store import ImageStore
 from paas.model import Image
@@ -89,6 +90,7 @@ class Builds:
     def record(self, app: App | None, name: str, source: str, request: Request) -> Iterator[Build]:
         """A build from its beginning to its end, which is that of a deploy for an app."""
         id = builds.insert(self._db, app.id if app else None, name, request.who.name, source)
+        reached("build:recorded")
         status, error = "failed", ""
         with self._log(id).open("wb") as file, self._store.lease() as lease:
             kept = _Kept(request.out, file)

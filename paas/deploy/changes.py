@@ -18,6 +18,7 @@ from paas.deploy.held import AppLocks, Request
 from paas.deploy.releases import ReleaseMaker
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput, PaasError
+from paas.faults import reached
 from paas.model import Mount, PortMap, Release
 from paas.names import AppName, Hostname, ProcessType
 from paas.schedulers.base import Scheduler
@@ -220,10 +221,12 @@ class Changes:
             self._claims.check_hostnames(app, claimed, request.who)
             before = self._maker.wanted(app).settings.domains
             change(app)
+            reached("domains:changed")
             with ExitStack() as undo:
                 undo.callback(self._routing.apply)
                 undo.callback(app_rows.set_own_domains, self._db, app.id, before)
                 self._routing.apply(app)
+                reached("domains:routed")
                 changed = app_rows.by_id(self._db, app.id)
                 self._applier.apply(changed, self._maker.wanted(changed), lambda: None, f"Domains: {detail}", request)
                 undo.pop_all()
@@ -241,6 +244,7 @@ class Changes:
     def create(self, name: AppName, request: Request) -> App:
         self._claims.check_name(name, request.who)
         app = self._apps.create(name, request.who)
+        reached("create:created")
         self._routing.apply()
         self._routing.update_page(app)
         people.record(self._db, request.who, app.name, "create")
@@ -250,11 +254,14 @@ class Changes:
         with self._applier.hold(name, "a rename", request) as app:
             self._claims.check_name(new, request.who)
             renamed = self._apps.rename(app, new)
+            reached("rename:recorded")
             with ExitStack() as undo:
                 undo.callback(self._apps.rename, renamed, app.name)
                 self._routing.renamed(app, renamed)
+                reached("rename:logs-renamed")
                 undo.callback(self._routing.renamed, renamed, app)
                 self._routing.apply()
+                reached("rename:routed")
                 undo.pop_all()
             self._scheduler.renamed(renamed)
             self._routing.update_page(renamed)
@@ -267,9 +274,12 @@ class Changes:
         self.refuse_if_busy(app)
         with self._applier.hold(name, "the removal", request) as app:
             self._scheduler.destroy(app)
+            reached("destroy:instances-gone")
             self._apps.delete(app)
+            reached("destroy:deleted")
             self._removed(app)
             self._routing.apply()
+            reached("destroy:unrouted")
             self._routing.forget(app)
             people.record(self._db, request.who, app.name, "destroy")
 

@@ -21,6 +21,7 @@ from paas.deploy.applying import Applier
 from paas.deploy.held import Request
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput, NotFound, PaasError, SystemFailure
+from paas.faults import reached
 from paas.model import PortMap
 from paas.names import port_number, shown
 from paas.proxy.certificates import Certificate
@@ -181,7 +182,9 @@ class Edge:
             undo.callback(self._routing.apply)
             undo.callback(app_rows.set_properties, self._db, owner, before)
             app_rows.set_properties(self._db, owner, changed)
+            reached("edge:saved")
             self._routing.apply(app)
+            reached("edge:routed")
             if app is None and (new := sorted(set(self._proxy.refused) - refused)):
                 raise SystemFailure(f"{', '.join(new)} cannot be served with that: {self._proxy.refused[new[0]]}")
             undo.pop_all()

@@ -23,6 +23,7 @@ from paas.deploy.publishing import Publisher
 from paas.deploy.releases import REVISION, ReleaseMaker
 from paas.deploy.routing import Routing
 from paas.errors import Conflict, InvalidInput
+from paas.faults import reached
 from paas.model import NULL_COMMIT, Push, Release, Source, Who
 from paas.output import Output, human_bytes
 from paas.source import repos
@@ -224,6 +225,7 @@ class Pipeline:
             mark = time.monotonic()
             image = self._hooks.before(app, wanted, said, image, options.limits, build, why)
             times["tasks"] = time.monotonic() - mark
+            reached("deploy:built")
             self.publisher.publish(app, image, out, request.cancelled)
             out.heading(f"Deploying {app.name}")
             release, stages = self._applier.rollout(
@@ -240,6 +242,7 @@ class Pipeline:
         app = app_rows.by_id(self._db, app.id)
         if self._routing.route(app) != route:
             self._routing.apply()
+        reached("deploy:routed")
         self._announce(app, release, request.who, times, out)
 
     def deploy_branch(self, app: App) -> str | None:
@@ -250,6 +253,7 @@ class Pipeline:
         stages = " ".join(f"{stage}={1000 * seconds:.0f}ms" for stage, seconds in times.items())
         commit = release.commit[:12]
         people.record(self._db, who, app.name, "deploy", f"release {release.number} commit {commit} {stages}")
+        reached("deploy:announced")
         urls = self._routing.urls(app)
         if len(urls) == 1:
             out.result(f"Application deployed: {urls[0]}")

@@ -15,6 +15,7 @@ from paas.apps.properties import Properties, Property
 from paas.apps.storage import Storage
 from paas.declared import Declared
 from paas.errors import InvalidInput
+from paas.faults import reached
 from paas.model import NO_REVISION, REVISION_KEY, REVISION_ROW, AppSettings, Image, Release, Who, revision
 from paas.names import EnvKey, ProcessType
 from paas.settings import Settings
@@ -125,6 +126,7 @@ class ReleaseMaker:
         """The next release of an app; recorded, not serving. The caller removes it when it does not come to serve."""
         release = self.draft(app, wanted, image, who, why)
         releases.insert(self._db, app, release)
+        reached("release:recorded")
         return release
 
     def draft(self, app: App, wanted: Wanted, image: Image, who: Who, why: str) -> Release:

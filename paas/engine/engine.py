@@ -57,6 +57,7 @@ from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.routing import Routing
 from paas.deploy.sources import Sources
 from paas.deploy.tasks import Tasks
+from paas.engine import orphans
 from paas.engine.frontdoor import FrontDoor
 from paas.engine.lock import only_one
 from paas.engine.server import Server
@@ -291,6 +292,7 @@ class Engine:
         builder = Builder(settings, images, paths, steps, caches, resolv, bases)
         builds = Builds(db, paths, images, builder, properties)
         builds.recover()
+        orphans.clean(settings, paths, db)
         timer = cron.Cron(db, paths, properties, oneoff)
         undo.callback(timer.close)
         tasks = Tasks(images, paths, steps, app_containers, oneoff)

@@ -10,6 +10,7 @@ from pathlib import Path
 from paas.errors import SystemFailure
 from paas.paths import PROJECT, Paths
 from paas.settings import Settings
+from paas.source import repos
 from paas.system import mounts
 from paas.system import run as system
 from paas.system.files import ensure_directory
@@ -30,6 +31,7 @@ class FrontDoor:
     def __init__(self, settings: Settings, paths: Paths) -> None:
         self._settings = settings
         self._code = paths.code
+        self._repos = paths.repos
         self._closing = threading.Event()
         self._process: system.Process | None = None
 
@@ -90,8 +92,17 @@ class FrontDoor:
             if self._closing.wait(0.2):
                 return
             log.error("the SSH front door ended with status %s; it is started again", status)
+            self._clean()
             self._process = self._spawn()
             self._ready(self._process)
+
+    def _clean(self) -> None:
+        """Every git ended with the front door, and what it had received of a push is nobody's any more."""
+        try:
+            for name in repos.quarantines(self._repos, self._settings.user):
+                repos.drop_quarantine(name, self._settings.user)
+        except SystemFailure as error:
+            log.error("what was received of pushes cannot be removed: %s", error.message)
 
 
 def _end(process: system.Process) -> None:

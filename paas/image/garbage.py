@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paas.errors import Conflict
+from paas.faults import reached
 from paas.image.layers import LayerFiles
 from paas.image.lease import Lease
 from paas.model import Image, Layer
@@ -47,6 +48,7 @@ class Garbage:
             if budget is not None:
                 self._trim(budget, held)
             layers = self._sweep()
+        reached("prune:forgotten")
         for layer in layers:
             self._files.remove_directory(layer)
         return Pruned(len(doomed), len(layers), sum(layer.size for layer in layers))

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from paas.errors import SystemFailure
+from paas.faults import reached
 from paas.image.seal import content, shape
 from paas.model import Layer
 from paas.state import images, seals
@@ -75,6 +76,7 @@ class LayerFiles:
         draft.upper.mkdir(parents=True)
         draft.upper.chmod(0o755)
         draft.work.mkdir()
+        reached("layer:begun")
         return draft
 
     def commit(self, draft: LayerDraft, id: str, diff_id: str | None = None) -> Layer:
@@ -119,7 +121,9 @@ class LayerFiles:
             _sync(self._root, [*some, str(self._root)])
         except OSError as error:
             raise SystemFailure(f"The layers cannot be kept: {error.strerror}") from error
+        reached("layer:synced")
         images.set_settled(self._db, [layer.number for layer in waiting])
+        reached("layer:settled")
 
     def _known(self, id: str) -> Layer | None:
         known = images.layer_by_id(self._db, id)
@@ -139,6 +143,7 @@ class LayerFiles:
                 self._discard(path)
             draft.upper.rename(path)
             self._sound.add(layer.number)
+            reached("layer:renamed")
             return layer
 
     def replace(self, layer: Layer, draft: LayerDraft, seal: str) -> None:
@@ -207,6 +212,7 @@ class LayerFiles:
     def _discard(self, path: Path) -> None:
         doomed = self._root / f"{_TEMPORARY}{secrets.token_hex(6)}"
         path.rename(doomed)
+        reached("layer:doomed")
         remove_tree(doomed)
 
     def recover(self) -> list[Layer]:

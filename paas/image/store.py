@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paas.errors import Damaged, NotFound
+from paas.faults import reached
 from paas.image import config as codec
 from paas.image.garbage import Garbage, Pruned
 from paas.image.layers import LayerDraft, LayerFiles
@@ -163,6 +164,7 @@ class ImageStore:
             images.insert_image(self._db, row)
             if lease is not None:
                 lease.images.add(id)
+        reached("image:recorded")
         return _image(row)
 
     def youngest(self, layers: Sequence[Layer]) -> str:
@@ -200,6 +202,7 @@ class ImageStore:
 
     def tag(self, reference: str, image_id: str) -> None:
         images.set_tag(self._db, str(parse(reference)), image_id)
+        reached("image:tagged")
 
     def untag(self, reference: str) -> bool:
         return images.delete_tag(self._db, str(parse(reference)))
@@ -243,6 +246,7 @@ class ImageStore:
             layers = (*below, self._files.commit_unsettled(draft, layer_id, measured))
             images.cache_put(self._db, key, layers)
             lease.add(*layers)
+        reached("layer:cached")
         return layers
 
     def last_copy(self, shape: str, lease: Lease) -> tuple[tuple[Layer, ...], bytes] | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from paas.errors import Conflict, InvalidInput, NotFound, PaasError, SystemFailure
+from paas.faults import reached
 from paas.paths import Paths
 from paas.proxy import render
 from paas.proxy.generations import Generations
@@ -242,6 +243,7 @@ class Proxy:
         self._current, self._digest, self._local = new, digest, local
         self._patience = min(longest_idle(wanted), _LONGEST_PATIENCE)
         self._generations.note(new, self._digest, local)
+        reached("nginx:noted")
         if before is not None:
             self._replaced.add(before, before_ports, patience)
 
@@ -252,9 +254,12 @@ class Proxy:
         for last in (False, True):
             local = self._generations.free(public)
             new = self._generations.write(routes, local)
+            reached("nginx:written")
             try:
                 new.start(self._logs / "error.log")
+                reached("nginx:started")
                 self._redirect(local)
+                reached("nginx:redirected")
                 if new.pid is not None:
                     return new, local
                 self._redirect(self._local)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import Cancelled, DiskFull, InvalidInput, PaasError
+from paas.faults import reached
 from paas.image.apply import apply_layer, fill
 from paas.image.foreign import parse_config
 from paas.image.lease import Lease
@@ -164,6 +165,7 @@ class Puller:
         repository: Repository,
     ) -> Layer:
         path = downloads.wait(blob)
+        reached("pull:downloaded")
         say(f"{blob.short}: Download complete")
         try:
             with path.open("rb") as file:
@@ -177,6 +179,7 @@ class Puller:
                 )
         except OSError as error:
             raise disk_failure(error) from error
+        reached("pull:layer-kept")
         path.unlink()
         say(f"{blob.short}: Pull complete")
         return layer

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from paas.errors import Conflict, NotFound, PaasError, SystemFailure
+from paas.faults import reached
 from paas.image.passwd import resolve_user
 from paas.paths import Paths
 from paas.runtime import cgroups, conmon, oci, rootfs, terminals, usage
@@ -39,6 +40,8 @@ from paas.system.signals import signal_number
 log = logging.getLogger(__name__)
 
 _DOOMED = "doomed-"
+_WITHOUT_KEEPER = 10.0
+"""Seconds that a container whose conmon was killed has from its stop signal to SIGKILL."""
 _EXIT_FILE_PATIENCE = 2.0
 """Seconds to wait for conmon's note after a process is gone; conmon itself may have been killed."""
 
@@ -61,6 +64,8 @@ class Runtime:
         self._places = conmon.Places(paths.run)
         self._namespace = cgroups.RuntimeNamespace(paths.run)
         self._watcher = Watcher()
+        self._keepers = Watcher()
+        self._keepers.callback = self._keeper_gone
         self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cleaner")
         self._seccomp = CompiledProfile(paths.run, oci.CAPABILITIES)
 
@@ -113,8 +118,10 @@ class Runtime:
         )
         if made:  # not again when it is made a second time
             write_private(home / "stubs.json", json.dumps(made))
+        reached("container:mounted")
         group = self._group(spec.id)
         group.create(bundle.resources())
+        reached("container:cgroup-made")
         command = conmon.argv(
             self._places,
             spec.id,
@@ -129,6 +136,7 @@ class Runtime:
         )
         ensure_directory(self._places.persist / spec.id, mode=0o700)  # conmon dies without a word where it is missing
         pid = conmon.create((*self._namespace.prefix, *command), stdio, bundle.directory)
+        reached("container:conmon-started")
         self._seccomp.keep(self._places.crun / spec.id / "seccomp.bpf")
         terminals.open_streams(pid)
         (bundle.directory / "started").write_text(f"{pid} {_start_time(pid)}")
@@ -144,7 +152,10 @@ class Runtime:
 
         Whoever begins to care about the end of a container asks (again): an end before that was told to nobody.
         """
-        self._watcher.add(id, self.pid(id))
+        pid = self.pid(id)
+        self._watcher.add(id, pid)
+        if pid is not None:
+            self._keepers.add(id, conmon.keeper_of(pid))
 
     def stop(self, id: str, *, grace: float) -> None:
         """The container's stop signal, up to `grace` seconds, then SIGKILL. Returns when its process is gone."""
@@ -214,15 +225,19 @@ class Runtime:
         """Kill a container and remove all of it but its changes and its log; `create` makes it again upon these."""
         self.end(id)
         self._bundle(id).remove()
+        reached("container:unmounted")
 
     def end(self, id: str) -> None:
         """Kill a container; what is left of it are its files. Harmless when it has ended."""
         self._watcher.discard(id)
+        self._keepers.discard(id)
         if self._bundle(id).directory.exists():
             if self.pid(id) is not None:
                 self.resume(id, check=False)  # what is frozen cannot die
             self.stop(id, grace=0)
+        reached("container:ended")
         self._group(id).remove()
+        reached("container:cgroup-removed")
         places = self._places
         for path in (places.crun / id, places.persist / id, places.sockets / id, places.exits / id):
             remove_tree(path)
@@ -354,6 +369,13 @@ class Runtime:
         return Steps(self._settings.cgroup, self._paths, self._namespace, self._seccomp, sandboxes)
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _keeper_gone(self, id: str) -> None:
+        """conmon was killed: nobody reads what the container says, which soon blocks or ends it, and nobody would note
+        how it ends. It is ended by us; whoever watches it starts another one."""
+        if self.pid(id) is not None:
+            log.error("conmon of container %s is gone; the container is ended", id[:12])
+            self.stop(id, grace=_WITHOUT_KEEPER)
 
     def _home(self, id: str) -> Path:
         return self._paths.containers / id

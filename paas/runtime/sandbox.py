@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from paas.errors import PaasError, SystemFailure
+from paas.faults import reached
 from paas.network.addresses import instance_address, instance_capacity
 from paas.paths import Paths
 from paas.runtime import userns
@@ -186,8 +187,10 @@ class SandboxPool:
         try:
             ensure_directory(sandbox.directory, mode=0o711)
             userns.make_container_namespaces(sandbox.uid_base, sandbox.userns, sandbox.netns)
+            reached("sandbox:namespaces-made")
             userns.make_idmap_namespace(sandbox.uid_base, sandbox.idmap)
             self._network.connect(sandbox.netns, sandbox.link, sandbox.address)
+            reached("sandbox:connected")
         except BaseException:
             self._destroy(sandbox, sandbox.directory)
             with self._condition:
@@ -198,6 +201,7 @@ class SandboxPool:
     def _destroy(self, sandbox: Sandbox | None, directory: Path) -> None:
         if sandbox is not None:
             self._network.disconnect(sandbox.link)
+            reached("sandbox:disconnected")
         for name in ("user", "net", "idmap"):
             mounts.unmount(directory / name)
         with contextlib.suppress(FileNotFoundError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from paas.errors import Damaged, DeployFailed, InvalidInput
+from paas.faults import reached
 from paas.model import DEFAULT_PATH, WEB, Image, Instance, InstanceState, Release, Restart, revision
 from paas.names import ProcessType
 from paas.runtime.keptlogs import KeptLogs
@@ -150,9 +151,12 @@ class Booter:
         self._held[instance.id] = sandbox
         try:
             releases.insert_instance(self._db, app, instance)
+            reached("instance:recorded")
             self._runtime.create(spec, sandbox)
+            reached("instance:created")
             self.changed()
             self._runtime.start(instance.id)
+            reached("instance:started")
         except BaseException:
             self.discard(instance)
             raise
@@ -176,6 +180,7 @@ class Booter:
         row = releases.instance(self._db, instance.id)
         if row is not None:
             self._runtime.put_away(instance.id)
+            reached("discard:put-away")
             self._kept_logs.keep(
                 self._runtime.log_path(instance.id),
                 id=instance.id,
@@ -185,9 +190,13 @@ class Booter:
                 started=row.started,
                 failed=row.instance.state is InstanceState.STARTING,
             )
+        reached("discard:log-kept")
         self._runtime.remove(instance.id)
+        reached("discard:removed")
         sandbox = self._held.pop(instance.id, None)
         if sandbox is not None:
             self._sandboxes.release(sandbox)
+            reached("discard:sandbox-released")
         releases.delete_instance(self._db, instance.id)
+        reached("discard:forgotten")
         self.changed()

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from paas.errors import SystemFailure
+from paas.faults import reached
 from paas.model import WEB, Instance, InstanceState, Layer, Release
 from paas.output import Output
 from paas.runtime.runtime import Runtime
@@ -72,11 +73,14 @@ class LocalScheduler:
                 self._checks.wait_healthy(started, rollout.release, out, cancelled)
                 times["check"] += time.monotonic() - looked
             times["start"] = time.monotonic() - mark - times["check"]
+            reached("deploy:healthy")
             rollout.ready()
             mark = time.monotonic()
             self._commit(rollout, work, booted)
+            reached("deploy:committed")
             undo.pop_all()
         self._services.publish(app)
+        reached("deploy:published")
         self._followed(app)
         times["switch"] = time.monotonic() - mark
         for instance in booted:
@@ -96,6 +100,7 @@ class LocalScheduler:
             for row in releases.instances(self._db, app, _SERVING):
                 releases.set_instance_state(self._db, row.instance.id, InstanceState.DRAINING)
             set_stopped(self._db, app.id, True)
+        reached("stop:recorded")
         self._services.publish(app)
         self._followed(app)
         self._retirement.retire(self._draining(app))
@@ -104,7 +109,9 @@ class LocalScheduler:
         with self._db.transaction():
             for row in releases.instances(self._db, app):
                 releases.set_instance_state(self._db, row.instance.id, InstanceState.DRAINING)
+        reached("destroy:recorded")
         self._services.withdraw(app)
+        reached("destroy:withdrawn")
         self._followed(app)
         for row in releases.instances(self._db, app):
             self._runtime.stop(row.instance.id, grace=0)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 
 from paas.errors import PaasError
+from paas.faults import reached
 from paas.model import WEB, Instance
 from paas.runtime.probe import open_connections
 from paas.runtime.runtime import Runtime
@@ -55,6 +56,7 @@ class Retirement:
     def end_now(self, instance: Instance) -> None:
         """Stop and remove without draining."""
         self._runtime.stop(instance.id, grace=self._booter.stop_timeout(instance))
+        reached("retire:stopped")
         self._booter.discard(instance)
 
     def _run(self, instance: Instance) -> None:

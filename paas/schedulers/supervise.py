@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 
 from paas.errors import NotFound, PaasError, SystemFailure
+from paas.faults import reached
 from paas.image.store import ImageStore
 from paas.model import PLATFORM, Instance, InstanceState, Restart
 from paas.output import Discard
@@ -114,6 +115,7 @@ class Supervisor:
             state = InstanceState.CRASHED if again else InstanceState.ENDED
             releases.record_end(self._db, id, state, restarts if again else restarts - 1, reason)
             events.record(self._db, PLATFORM, app.name, "crash", f"{row.instance.name} {reason}")
+        reached("restart:end-recorded")
         if status.oom:
             self._runtime.note(id, f"{reason}; resource:limit --memory allows more")
         log.warning("%s of %s %s", row.instance.name, app.name, reason)
@@ -184,12 +186,14 @@ class Supervisor:
         new = self._booter.boot(app, release, image, Slot(old.process, old.index))
         try:
             self._checks.wait_healthy([new], release, Discard(), self._closing.is_set)
+            reached("restart:healthy")
             with self._db.transaction():
                 releases.record_end(self._db, new.id, InstanceState.RUNNING, row.restarts, row.reason)
                 releases.set_instance_state(self._db, old.id, InstanceState.DRAINING)
         except BaseException:
             self._booter.discard(new)
             raise
+        reached("restart:committed")
         self._runtime.watch(new.id)
         self._booter.discard(old)
 

@@ -162,6 +162,22 @@ def subject_of(path: Path, commit: str, user: str) -> str:
     return "".join(char for char in line if char.isprintable())[:200]
 
 
+def quarantines(root: Path, user: str) -> list[str]:
+    """Directories in which git keeps the objects of pushes to the repositories below `root` until it accepts them.
+
+    Whose git was killed are left. Looked for as the user who can put symlinks there.
+    """
+    if not root.is_dir():
+        return []
+    names = ["-path", "*/objects/tmp_objdir-*", "-prune", "-print0"]
+    done = system.run(["find", str(root), "-mindepth", "3", "-maxdepth", "3", *names], user=user, check=False)
+    return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+
+
+def drop_quarantine(name: str, user: str) -> None:
+    system.run(["rm", "-rf", "--", name], user=user)
+
+
 def remove_locks(path: Path, user: str) -> list[str]:
     """Remove git's lock files that are older than ten minutes; returns which."""
     found = [*_find(path, user, "-maxdepth", "1"), *_find(path / "refs", user)]

@@ -135,11 +135,16 @@ class MountThread:
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[tuple[Path, Callable[[], object], Future[object]]] = queue.SimpleQueue()
-        threading.Thread(target=self._work, name="mounts", daemon=True).start()
+        self._lock = threading.Lock()
+        self._started = False
 
     def run(self, directory: Path, job: Callable[[], _T]) -> _T:
         """Run `job` with `directory` as working directory and return its result."""
         future: Future[object] = Future()
+        with self._lock:
+            if not self._started:  # not where it is made: that is when a module is imported
+                threading.Thread(target=self._work, name="mounts", daemon=True).start()
+                self._started = True
         self._jobs.put((directory, job, future))
         return future.result()  # type: ignore[return-value]
 
