@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from paas.system.run import Completed, run
+from paas.system.run import Completed, Process, run, start
 
 _GIT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -59,6 +59,10 @@ class Client:
         """Run one paas command over SSH, its words quoted. Raises SystemFailure when it fails, unless told not to."""
         return run(self.ssh_command(*command, tty=tty), input=input, timeout=timeout, check=check)
 
+    def start(self, *command: str, output: int) -> Process:
+        """Begin one, its words going to a descriptor."""
+        return start(self.ssh_command(*command), stdout=output, stderr=output)
+
     def ssh_command(self, *command: str, tty: bool = False) -> list[str]:
         """The arguments with which `ssh` runs one paas command, its words quoted."""
         terminal = ["-tt"] if tty else []
@@ -86,13 +90,11 @@ class Repository:
 
     def git(self, *words: str, check: bool = True, timeout: float = 60.0, when: str = "") -> Completed:
         dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when} if when else {}
-        environment = {
-            **_GIT,
-            **dates,
-            "GIT_SSH_COMMAND": shlex.join(self._client.ssh_argv),
-            "HOME": str(self.path.parent),
-        }
-        return run(["git", *words], cwd=self.path, env=environment, check=check, timeout=timeout)
+        return run(["git", *words], cwd=self.path, env={**self._environment, **dates}, check=check, timeout=timeout)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**_GIT, "GIT_SSH_COMMAND": shlex.join(self._client.ssh_argv), "HOME": str(self.path.parent)}
 
     def commit(self, files: Files, message: str = "Change", when: str = "") -> str:
         """Write files (a script, `#!`, becomes executable), commit everything (at a time), return the commit's id."""
@@ -113,3 +115,8 @@ class Repository:
     def push(self, app: str, ref: str = "master", *words: str, check: bool = True, timeout: float = 300.0) -> Completed:
         """`git push` to an app; what the platform says is in `error`. Raises SystemFailure when it is refused."""
         return self.git("push", *words, self._client.url(app), f"HEAD:refs/heads/{ref}", check=check, timeout=timeout)
+
+    def start_push(self, app: str, output: int) -> Process:
+        """Begin to push, its words going to a descriptor."""
+        argv = ["git", "push", self._client.url(app), "HEAD:refs/heads/master"]
+        return start(argv, cwd=self.path, env=self._environment, stdout=output, stderr=output)

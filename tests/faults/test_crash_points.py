@@ -1,0 +1,55 @@
+"""An engine killed at any point of a deploy: the app serves a whole release, and nothing is left of the other one."""
+
+from __future__ import annotations
+
+import pytest
+
+from paas.system.run import Completed
+from tests.conftest import MachineMaker
+from tests.harness.apps import httpd
+from tests.harness.crashing import ELSEWHERE, UNWALKED, CrashPoints, declared, words
+
+APP = "walked"
+FILES = httpd("0")
+DOCKERFILE = (
+    str(FILES["Dockerfile"])
+    .replace("COPY", "RUN echo made >/www/made\nCOPY")
+    .replace("exec httpd", "echo $WORD >/www/word; exec httpd")
+)
+
+
+@pytest.fixture
+def points(new_machine: MachineMaker) -> CrashPoints:
+    return CrashPoints(new_machine({"drain_timeout": "1", "ready_sandboxes": "2"}, engine=False))
+
+
+def test_every_point_of_a_deploy(points: CrashPoints) -> None:
+    machine = points.machine
+    client = machine.client()
+    repository = client.repository(APP, FILES)
+    count, serves = 0, ""
+
+    def push() -> Completed:
+        """Another body, and with it another variable: they must always be seen together."""
+        nonlocal count, serves
+        count += 1
+        files = {"index.html": f"{count}\n", "Dockerfile": DOCKERFILE.replace("made >", f"made {count} >")}
+        repository.commit({**files, "paas.yml": f"config:\n  WORD: word-{count}\n"})
+        done = repository.push(APP, check=False, timeout=60)
+        serves = str(count) if done.status == 0 else serves
+        return done
+
+    assert push().status == 0
+
+    def check(point: str, done: Completed) -> None:
+        nonlocal serves
+        served = machine.get(APP).text.strip()
+        assert served in (str(count), serves), f"{served} in place of {serves} or {count}"
+        assert machine.get(APP, "/word").text == f"word-{served}\n"
+        assert done.status == 0 or "`git push` again" in words(done), words(done)
+        serves = served
+
+    points.walk(push, check)
+    assert push().status == 0
+    assert machine.get(APP).text == f"{count}\n"
+    assert declared() - points.walked == ELSEWHERE | UNWALKED, "points without a walk, or walks without a point"

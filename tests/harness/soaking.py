@@ -1,0 +1,167 @@
+"""Random changes of random apps with random kills: what follows from a seed, step by step."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.system.run import Process, TimeoutExpired
+from tests.harness.apps import httpd
+from tests.harness.client import Client, Repository
+from tests.harness.leaks import assert_none, leaks
+from tests.harness.waiting import wait_until
+from tests.machine import Machine
+
+KILLS = ("engine", "conmon", "instance", "nginx", "front door")
+ACTIONS = ("push", "push", "push", "config", "scale", "restart", "rollback", "domains", "anew")
+
+
+@dataclass(slots=True)
+class Known:
+    """An app as it has to be: bodies that it may answer with, the last one first."""
+
+    name: str
+    repository: Repository
+    bodies: list[str]
+
+
+class Soak:
+    def __init__(self, machine: Machine, seed: int, apps: int, kills: float) -> None:
+        self.machine = machine
+        self.client: Client = machine.client(admin=True)
+        self._seed = seed
+        self._kills = kills
+        self.journal: list[str] = []
+        """What each step was: its number, app, action, and what was killed meanwhile."""
+        self._said = (machine.disk / "said").open("w+b")
+        """What the last step's command has printed."""
+        self.failed = 0
+        self.killed = 0
+        self.apps = []
+        for number in range(apps):
+            name = f"soak{number}"
+            known = Known(name, self.client.repository(name, httpd(f"{name}-0")), [f"{name}-0"])
+            known.repository.push(name)
+            self.apps.append(known)
+
+    def step(self, number: int) -> None:
+        """Raises AssertionError when an app serves what it must not."""
+        chance = random.Random(f"{self._seed} {number}")
+        app, action = chance.choice(self.apps), chance.choice(ACTIONS)
+        kill = chance.choice(KILLS) if chance.random() < self._kills else ""
+        delay = chance.uniform(0.0, 0.6)
+        self.journal.append(f"{number} {app.name} {action} {kill}".strip())
+        self._said.seek(0)
+        self._said.truncate()
+        process = self._begin(chance, number, app, action)
+        if kill:
+            time.sleep(delay)
+            self.kill(kill, chance)
+            self.killed += 1
+        try:
+            status = process.wait(180)
+        except TimeoutExpired:
+            process.kill()
+            raise AssertionError(f"step {number}: {action} of {app.name} has not ended") from None
+        if status != 0:
+            self.failed += 1
+            self._said.seek(0)
+            said = self._said.read().decode(errors="replace")
+            alone = action == "rollback" and "has no release before" in said
+            assert kill or alone, f"step {number}: {action} of {app.name} failed although nothing was killed:\n{said}"
+        self._settle(number, app, action, status)
+
+    def _begin(self, chance: random.Random, number: int, app: Known, action: str) -> Process:
+        match action:
+            case "push":
+                body = f"{app.name}-{number}"
+                app.bodies.insert(0, body)
+                app.repository.commit({"index.html": f"{body}\n"})
+                return app.repository.start_push(app.name, self._said.fileno())
+            case "config":
+                words = ["config:set", app.name, f"STEP={number}"]
+            case "scale":
+                words = ["ps:scale", app.name, f"web={chance.randint(1, 3)}"]
+            case "restart":
+                words = ["ps:restart", app.name]
+            case "rollback":
+                words = ["releases:rollback", app.name]
+            case "domains":
+                words = ["domains:set", app.name, f"{app.name}.paas.test", f"n{number}.example.com"]
+            case _:
+                words = ["apps:destroy", app.name, "--force"]
+        return self.client.start(*words, output=self._said.fileno())
+
+    def _settle(self, number: int, app: Known, action: str, status: int) -> None:
+        self._engine()
+        if action == "anew":
+            if status != 0 and self.client.ssh("apps:exists", app.name, check=False).status == 0:
+                self.client.ssh("apps:destroy", app.name, "--force")
+            body = f"{app.name}-{number}"
+            app.repository.commit({"index.html": f"{body}\n"})
+            app.repository.push(app.name)
+            app.bodies = [body]
+        wait_until(lambda: self._serves(app), f"step {number}: {app.name} serves one of {app.bodies[:3]}", 60)
+
+    def _serves(self, app: Known) -> bool:
+        try:
+            answer = self.machine.get(app.name, timeout=2)
+        except OSError:
+            return False
+        assert answer.status != 200 or answer.text.strip() in app.bodies, f"{app.name} answers {answer.text!r}"
+        return answer.status == 200
+
+    def kill(self, what: str, chance: random.Random) -> None:
+        machine = self.machine
+        if what == "engine":
+            machine.engine_kill()
+            machine.engine_start(timeout=120)
+            return
+        pattern = {
+            "conmon": "^conmon ",
+            "instance": "^/dev/init -- ",
+            "nginx": "^nginx: ",
+            "front door": " -m paas ssh$",
+        }[what]
+        found = machine.run(["pgrep", "--full", pattern], check=False).text.split()
+        if what in ("conmon", "instance"):
+            found = [chance.choice(found)] if found else []
+        machine.run(["kill", "-9", *found], check=False)
+
+    def _engine(self) -> None:
+        wait_until(lambda: self.client.ssh("version", check=False).status == 0, "ssh answers", 60)
+
+    def quiet(self) -> None:
+        assert_none(lambda: leaks(self.machine), 120)
+
+    def figures(self) -> dict[str, float]:
+        """What is there: bytes and counts, by name."""
+        machine, pid = self.machine, self.machine.engine_pid
+
+        def run(*argv: str) -> str:
+            return machine.run(argv, check=False).text
+
+        door = run("pgrep", "--full", "--newest", "python -m paas ssh$").split()
+        settings = machine.settings
+        return {
+            "engine MB": _rss(Path(f"/proc/{pid}/status").read_text()),
+            "door MB": _rss(run("cat", f"/proc/{door[0]}/status")) if door else 0.0,
+            "fds": _count(f"/proc/{pid}/fd"),
+            "threads": _count(f"/proc/{pid}/task"),
+            "mounts": run("cat", "/proc/mounts").count("\n"),
+            "links": run("ip", "-o", "link").count(f" {settings.link_prefix}"),
+            "nft": run("nft", "list", "table", "inet", settings.nft_table).count("\n"),
+            "cgroups": len(run("find", "/sys/fs/cgroup/memory/" + settings.cgroup, "-type", "d").split()),
+            "processes": len(run("ps", "axo", "pid=").split()),
+            "disk MB": float(run("du", "-sm", str(machine.data_dir)).split()[0]),
+        }
+
+
+def _count(directory: str) -> int:
+    return sum(1 for _ in Path(directory).iterdir())
+
+
+def _rss(status: str) -> float:
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
