@@ -93,8 +93,8 @@ class Commands:
         (self.context / "Dockerfile").write_text(text)
         done = self.machine.paas("build", "--no-cache", "-t", name, str(self.context), check=False, timeout=120)
         if done.status == 0:
-            self.machine.paas("builder:prune", check=False)
             done = self.machine.paas("rmi", "--force", name, check=False)
+            self.machine.paas("builder:prune", check=False)
         return done
 
 
