@@ -201,7 +201,7 @@ class Proxy:
         """Choose what visitors see while no instance answers. nginx reads the file anew for each of them."""
         text, path = render.page(app, state), self._pages / f"{app}.html"
         if not path.exists() or path.read_text() != text:
-            write_atomic(path, text)
+            write_atomic(path, text, durable=False)
 
     def config(self, app: str) -> str:
         """The configuration of an app as nginx runs it. Raises NotFound."""

@@ -14,8 +14,18 @@ from paas.errors import SystemFailure
 from paas.system.run import run
 
 
-def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-    """Write to a temporary name beside `path`, fsync, rename over it, fsync the directory."""
+def write_atomic(
+    path: Path,
+    data: bytes | str,
+    *,
+    mode: int = 0o644,
+    owner: tuple[int, int] | None = None,
+    durable: bool = True,
+) -> None:
+    """Write to a temporary name beside `path`, fsync, rename over it, fsync the directory.
+
+    Not `durable`: without fsync, for what can be made again and is written by the thousand.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -25,12 +35,14 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644, owner: tup
             if owner is not None:
                 os.fchown(descriptor, *owner)
             file.flush()
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:
