@@ -210,7 +210,11 @@ def report(ctx: Context, app: str | None, format: str | None, KEY: str | None, *
     apps = [ctx.app(app)] if app else ctx.platform.apps.list()
     found = []
     for each in apps:
-        packs: Report = {"buildpacks-list": ",".join(buildpacks.listed(ctx.platform.db, each))}
+        commits = buildpacks.fetched(ctx.platform.db, each)
+        packs: Report = {
+            "buildpacks-list": ",".join(buildpacks.listed(ctx.platform.db, each)),
+            "buildpacks-fetched": " ".join(f"{pack}@{commit[:12]}" for pack, (commit, _) in commits.items()),
+        }
         found.append((each.name, packs | properties.report("buildpacks", each)))
     show(ctx, "buildpacks", found, format, KEY)
 

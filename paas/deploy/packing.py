@@ -99,6 +99,8 @@ def report(plan: Plan, out: Output) -> None:
         out.heading(f"Buildpack {each.name} ({each.why})")
         for version in each.versions.values():
             out.detail(f"{version.title} {version.text} of {version.image}: {version.why}")
+            if version.others:
+                out.detail(f"It comes from a registry; without one there is {version.title} {version.others}")
         for text in each.says:
             out.detail(text)
         if each.web:

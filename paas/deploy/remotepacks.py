@@ -50,9 +50,9 @@ class RemotePacks:
         where, _, ref = address.partition("#")
         remote = remotes.parse_remote(where)
         request.out.heading(f"Fetching the buildpack {remote.address}")
-        place = Place(False, request.cancelled, {}, _LIMIT)
+        place = Place(request.who.admin, request.cancelled, {}, _LIMIT)
         with self._workspaces.open(self._apps.repo(app), place) as workspace:
-            with receiving.explained(remote, trusted=False):
+            with receiving.explained(remote, request.who.admin):
                 _, commit = receiving.fetch(workspace, remote, ref or None, request.out.detail)
             with GitTree(Source(app.name, workspace.repo, commit), self._user) as tree:
                 pack = packs.read(tree, "", name_of(where), trusted=False, shown_as=name_of(where))

@@ -10,8 +10,15 @@ from tests.harness.client import Client, Files, Repository
 from tests.machine import Machine
 
 
-def example(name: str) -> dict[str, bytes | str]:
-    root = PROJECT / "examples" / name
+def example(name: str) -> dict[str, bytes]:
+    return _files(PROJECT / "examples" / name)
+
+
+def golden(name: str) -> dict[str, bytes]:
+    return _files(PROJECT / "tests/buildpacks/golden" / name / "tree")
+
+
+def _files(root: Path) -> dict[str, bytes]:
     return {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()}
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 
-from tests.buildpacks.conftest import Apps, example
+import pytest
+
+from paas.paths import PROJECT
+from paas.system.run import Completed
+from tests.buildpacks.conftest import Apps, example, golden
+from tests.conftest import MachineMaker
+from tests.harness.apps import httpd
 from tests.harness.client import Client
 from tests.harness.waiting import wait_until
 from tests.machine import Machine
@@ -19,14 +25,19 @@ def test_flask_is_installed_started_and_changed_without_a_dockerfile(machine: Ma
     name, tools, workers = user.text.split()
     assert (name, tools) == ("app", "none") and int(workers) >= 1
 
-    changed = str(example("flask")["app.py"].decode()).replace("Hello from", "Again from")  # type: ignore[union-attr]
+    changed = example("flask")["app.py"].decode().replace("Hello from", "Again from")
     repository.commit({"app.py": changed})
     said = repository.push("flask").error
     wait_until(lambda: machine.get("flask").text == "Again from Flask\n", "the new code answers", 5)
 
 
 def test_a_folder_of_html_is_served_well(machine: Machine, apps: Apps) -> None:
-    files = {**example("static"), "app.3f2a91bc.js": "x = 1;" * 200, ".secret": "x", "about.html": "About"}
+    files: dict[str, bytes | str] = {
+        **example("static"),
+        "app.3f2a91bc.js": "x = 1;" * 200,
+        ".secret": "x",
+        "about.html": "About",
+    }
     apps.push("static", files)
     page = machine.get("static")
     assert "A folder of HTML" in page.text and page.headers["cache-control"] == "no-cache"
@@ -115,8 +126,11 @@ def test_packs_one_after_the_other(machine: Machine, apps: Apps) -> None:
 
 
 def test_a_config_var_for_the_build_is_seen_there_and_stays_nowhere(machine: Machine, apps: Apps) -> None:
-    settings = example("django")["mysite/settings.py"].decode()  # type: ignore[union-attr]
-    files = {**example("django"), "mysite/settings.py": settings + "\nprint('key', len(os.environ['SECRET_KEY']))\n"}
+    settings = example("django")["mysite/settings.py"].decode()
+    files: dict[str, bytes | str] = {
+        **example("django"),
+        "mysite/settings.py": settings + "\nprint('key', len(os.environ['SECRET_KEY']))\n",
+    }
     repository = apps.make("secretive", files)
     refused = repository.push("secretive", check=False, timeout=300).error
     assert "KeyError: 'SECRET_KEY'" in refused and "build-env" in refused
@@ -127,3 +141,47 @@ def test_a_config_var_for_the_build_is_seen_there_and_stays_nowhere(machine: Mac
         "run", "secretive", "sh", "-c", "grep -rl planted-4711 /app /opt /etc /tmp /var || echo clean"
     )
     assert looked.text.strip() == "clean"
+
+
+def test_the_port_that_is_listened_on_in_place_of_ours_is_named(new_machine: MachineMaker) -> None:
+    machine = new_machine({"check_timeout": "3"})
+    files = {**httpd("x"), "Procfile": "web: exec httpd -f -p 8099 -h /www\n"}
+    done = machine.client().repository("port", files).push("port", check=False)
+    assert done.status != 0
+    assert "does not listen on port 5000" in done.error and "it listens on 8099 instead" in done.error
+    assert "$PORT" in done.error
+
+
+def test_packs_are_written_detected_and_rendered_for_a_directory(machine: Machine) -> None:
+    place = machine.disk / "work"
+    place.mkdir()
+
+    def paas(*words: str) -> Completed:
+        script = 'cd "$1" && shift && exec "$@"'
+        return machine.run(["sh", "-c", script, "sh", str(place), str(PROJECT / "scripts/paas"), *words], check=False)
+
+    (place / "index.html").write_text("x")
+    assert "Buildpack static (index.html)" in paas("buildpacks:detect", ".").text
+    assert json.loads(paas("buildpacks:detect", "--format", "json", ".").text)[0]["name"] == "static"
+    assert "buildpacks/ours/buildpack.yml" in paas("buildpacks:create", "ours").text
+    assert paas("buildpacks:create", "ours").status == 1
+    assert paas("buildpacks:create", "python").status == 1 and paas("buildpacks:create", "../x").status == 1
+    (place / "ours.conf").write_text("")
+    assert "FROM debian:bookworm AS ours-base" in paas("buildpacks:render", ".").text
+    assert "cannot be read" in paas("buildpacks:render", "./nowhere").error
+
+
+@pytest.mark.parametrize(
+    ("manager", "manifest", "refusal"),
+    [("uv", "pyproject.toml", "uv.lock"), ("pipenv", "Pipfile", "Pipfile.lock")],
+)
+def test_a_lock_is_installed_and_refused_when_it_disagrees(
+    machine: Machine, apps: Apps, manager: str, manifest: str, refusal: str
+) -> None:
+    tree = golden(f"python-{manager}")
+    repository, said = apps.push(manager, tree)
+    assert machine.get(manager).text == "1,234,567", said
+    repository.commit({manifest: tree[manifest].replace(b"4.12.3", b"4.12.2")})
+    refused = repository.push(manager, check=False, timeout=300)
+    assert refused.status != 0 and refusal in refused.error
+    assert machine.get(manager).text == "1,234,567"
