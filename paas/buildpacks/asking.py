@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paas.apps import paasyml
-from paas.apps.buildpacks import debian_package
+from paas.apps.buildpacks import address, debian_package
 from paas.apps.paasyml import PaasYml
 from paas.apps.processes import parse_procfile
 from paas.buildpacks.render import Asked
@@ -13,7 +13,7 @@ from paas.errors import InvalidInput
 from paas.model import WEB
 from paas.source.entry import Tree
 
-APTFILE = "Aptfile"
+APTFILE, LIST = "Aptfile", ".buildpacks"
 FILES = (APTFILE, "Procfile", "paas.yml")
 _LIMIT = 64 << 10
 _MOST = 200
@@ -23,6 +23,21 @@ def asked(tree: Tree, web: str, apt: Sequence[str] = (), secrets: Sequence[str] 
     """`web` is the app's own command, '' for none; `apt` are packages besides those of the Aptfile, `secrets` config
     vars that the build may see. Raises InvalidInput with file and line."""
     return Asked(web, tuple(dict.fromkeys((*_aptfile(tree), *apt))), tuple(secrets))
+
+
+def listed(tree: Tree) -> list[str]:
+    """The packs that a file .buildpacks names, one on a line. Raises InvalidInput with file and line."""
+    entry = tree.entry(LIST)
+    if entry is None or entry.kind != "file":
+        return []
+    found = []
+    for number, line in enumerate(tree.read(entry, _LIMIT).decode("utf-8", "replace").splitlines(), 1):
+        if (word := line.strip()) and not word.startswith("#"):
+            try:
+                found.append(address(word))
+            except InvalidInput as error:
+                raise InvalidInput(f"{LIST}:{number}: {error.message}", hint=error.hint) from None
+    return list(dict.fromkeys(found))
 
 
 def of_directory(tree: Tree) -> Asked:

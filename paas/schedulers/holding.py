@@ -17,7 +17,7 @@ from paas.settings import Settings
 T = TypeVar("T")
 
 ALWAYS = Restart("always")
-_OURS = ("DYNO", "GIT_REV", "PAAS_APP", "PORT")
+_OURS = ("DYNO", "GIT_REV", "PAAS_APP", "PAAS_MEMORY_MB", "PORT")
 
 
 def memory(text: str) -> int:
@@ -98,7 +98,7 @@ class Holding:
         given = self.flags
         made = replace(
             spec,
-            env={**spec.env, **{key: value for key, value in given.env.items() if key not in _OURS}},
+            env={**spec.env, **self._told, **{key: value for key, value in given.env.items() if key not in _OURS}},
             cwd=given.workdir or spec.cwd,
             user=spec.user if given.user is None else given.user,
             hostname=given.hostname or spec.hostname,
@@ -121,6 +121,12 @@ class Holding:
             rest = spec.args[len(own) :] if spec.args[: len(own)] == own else spec.args
             made = replace(made, args=((given.entrypoint,) if given.entrypoint else ()) + rest)
         return made
+
+    @property
+    def _told(self) -> dict[str, str]:
+        """The memory limit in MB, for programs that choose by it how many workers they start."""
+        limit = self.allowance.memory
+        return {"PAAS_MEMORY_MB": str(limit >> 20)} if limit and limit > 0 else {}
 
     @property
     def _init(self) -> bool:

@@ -20,10 +20,13 @@ def test_flask_is_installed_started_and_changed_without_a_dockerfile(machine: Ma
     repository, said = apps.push("flask", example("flask"))
     assert machine.get("flask").text == "Hello from Flask\n", said
     assert "Buildpack python (requirements.txt)" in said and "Python 3.11 of debian:bookworm" in said
-    assert "web: exec gunicorn" in said
+    assert "web: exec gunicorn" in said and "Preparing Python 3.11, once for all apps" in said
     user = machine.paas("run", "flask", "sh", "-c", "id -un; command -v gcc pip uv || echo none; echo $WEB_CONCURRENCY")
     name, tools, workers = user.text.split()
     assert (name, tools) == ("app", "none") and int(workers) >= 1
+    apps.client.ssh("resource:limit", "--memory", "128m", "flask")
+    assert machine.paas("run", "flask", "sh", "-c", "echo $WEB_CONCURRENCY").text.strip() == "1"
+    apps.client.ssh("resource:limit-clear", "flask")
 
     changed = example("flask")["app.py"].decode().replace("Hello from", "Again from")
     repository.commit({"app.py": changed})
@@ -116,7 +119,7 @@ def test_what_no_pack_recognises_is_refused_with_ways_on(machine: Machine, apps:
 
 def test_packs_one_after_the_other(machine: Machine, apps: Apps) -> None:
     repository = apps.make("both", example("static"))
-    apps.client.ssh("buildpacks:set", "--replace", "both", "procfile", "static")
+    repository.commit({".buildpacks": "# both\nprocfile\nheroku/static\n"})
     said = repository.push("both").error
     assert "Buildpack procfile (it is set)" in said and "Buildpack static (it is set)" in said
     assert "A folder of HTML" in machine.get("both").text
