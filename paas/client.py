@@ -31,6 +31,7 @@ _WITHOUT_ENGINE = ("system:check", "system:restore")
 _READ_FILES = {
     *("build", "run", "exec", "cp", "export", "save", "load", "import"),
     *("import:dokku", "config:import", "ssh-keys:add", "certs:add", "certs:update", "git:from-image"),
+    *("buildpacks:create", "buildpacks:detect", "buildpacks:render"),
 }
 """Commands that read files where they were typed, or variables."""
 _SETTINGS = "/etc/paas/settings.yml"

@@ -176,7 +176,7 @@ def test_packs_are_written_detected_and_rendered_for_a_directory(machine: Machin
 
 @pytest.mark.parametrize(
     ("manager", "manifest", "refusal"),
-    [("uv", "pyproject.toml", "uv.lock"), ("pipenv", "Pipfile", "Pipfile.lock")],
+    [("uv", "pyproject.toml", "uv.lock"), ("pipenv", "Pipfile", "Pipfile.lock"), ("pdm", "pyproject.toml", "pdm lock")],
 )
 def test_a_lock_is_installed_and_refused_when_it_disagrees(
     machine: Machine, apps: Apps, manager: str, manifest: str, refusal: str

@@ -1,1 +1,0 @@
-def create_app():
