@@ -33,6 +33,11 @@ def test_flask_is_installed_started_and_changed_without_a_dockerfile(machine: Ma
     said = repository.push("flask").error
     wait_until(lambda: machine.get("flask").text == "Again from Flask\n", "the new code answers", 5)
 
+    repository.commit({"app.py": "import nowhere\n" + changed})
+    broken = repository.push("flask", check=False)
+    assert broken.status != 0 and "No module named 'nowhere'" in broken.error
+    assert machine.get("flask").text == "Again from Flask\n"
+
 
 def test_a_folder_of_html_is_served_well(machine: Machine, apps: Apps) -> None:
     files: dict[str, bytes | str] = {
