@@ -29,7 +29,11 @@ def _names(text: str) -> list[str]:
 
 
 PROPERTIES = [
-    Property("buildpacks", "stack", "the image that buildpacks build on"),
+    Property(
+        "buildpacks",
+        "stack",
+        "the image that buildpacks build on where no language's version needs another (debian:bookworm)",
+    ),
     Property("buildpacks", "build-env", "config vars that builds may see; none stays in the image", _names, ()),
 ]
 

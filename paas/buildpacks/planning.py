@@ -177,7 +177,7 @@ def _dockerfile(applied: Sequence[_Found], asked: Asked) -> str:
     for number, each in enumerate(applied):
         others = [later.pack.name for later in applied[number + 1 :]]
         own = asked if not others else replace(asked, web="")
-        input = Input(each.pack, BASE, each.versions, each.facts, own, each.web, before, others)
+        input = Input(each.pack, asked.base or BASE, each.versions, each.facts, own, each.web, before, others)
         text = render.dockerfile(input, catalog.shared())
         before = f"{each.pack.name}-build"
         if others and f" AS {before}\n" not in text:

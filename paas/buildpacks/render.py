@@ -30,6 +30,8 @@ class Asked:
     """Debian packages."""
     secrets: tuple[str, ...] = ()
     """Config vars that the build may see."""
+    base: str = ""
+    """The image for stages that need no language; '' for the usual one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Packing:
         command = said.procfile.get(WEB)
         secrets = tuple(self._properties.value("buildpacks", "build-env", app))
         asked = asking.asked(tree, command[-1] if command else "", said.paasyml.apt, secrets)
+        asked = replace(asked, base=self._properties.value("buildpacks", "stack", app))
         names = buildpacks.listed(self._db, app) or asking.listed(tree)
         chosen = [self._pack(app, tree, name, request) for name in names]
         more = [] if chosen else planning.own_packs(tree)

@@ -84,6 +84,13 @@ def test_no_start_command_is_answered_by_an_example(packages: str, example: str)
     assert example in str(error.value.hint)
 
 
+def test_another_stack_is_what_is_built_on() -> None:
+    files = {"index.html": ""}
+    assert "FROM debian:bookworm AS static-base" in planned(files).dockerfile
+    found = planning.plan(MemoryTree(files), Asked(base="ubuntu:noble"))
+    assert "FROM ubuntu:noble AS static-base" in found.dockerfile
+
+
 def test_two_packs_that_fit_are_both_named() -> None:
     found = planned({"requirements.txt": "", "index.html": "", "Procfile": ""}, "x")
     assert found.applied[0].name == "python"
