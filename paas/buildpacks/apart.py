@@ -70,7 +70,7 @@ def answer() -> None:
     question = json.loads(text)
     chosen, more = ([_unpacked(each) for each in question["packs"][key]] for key in ("chosen", "more"))
     said = question["asked"]
-    asked = Asked(said["web"], tuple(said["apt"]), tuple(said["secrets"]), said.get("base", ""))
+    asked = Asked(said["web"], tuple(said["apt"]), tuple(said["secrets"]), said["base"])
     try:
         made = planning.plan(MemoryTree(question["files"]), asked, chosen, more)
     except (BuildFailed, InvalidInput) as error:
