@@ -1,0 +1,184 @@
+"""The examples of the other languages, pushed as a user would push them, and what their packs find out about a tree."""
+
+from __future__ import annotations
+
+import pytest
+
+from paas.buildpacks import catalog, planning
+from paas.buildpacks.apart import MemoryTree
+from paas.buildpacks.planning import Plan
+from paas.buildpacks.render import Asked
+from paas.errors import BuildFailed, InvalidInput
+from tests.buildpacks.conftest import Apps, example
+from tests.harness.web import request
+from tests.machine import Machine
+
+
+def planned(files: dict[str, str], web: str = "") -> Plan:
+    return planning.plan(MemoryTree(files), Asked(web))
+
+
+def test_express_runs_without_its_package_manager(machine: Machine, apps: Apps) -> None:
+    repository, said = apps.push("express", example("node-express"))
+    assert machine.get("express").text == "Hello from Express\n", said
+    assert "Node 22 of debian:bookworm: package.json asks for >=20" in said
+    seen = machine.paas(
+        "run", "express", "sh", "-c", "id -un; command -v npm gcc || echo none; echo $NODE_ENV; node -v"
+    )
+    assert seen.text.split()[:3] == ["app", "none", "production"] and seen.text.split()[3].startswith("v22.")
+    repository.commit({"server.js": example("node-express")["server.js"] + b"// changed\n"})  # type: ignore[operator]
+    assert "added 7" not in repository.push("express").error
+
+
+def test_vite_is_built_and_served_without_node(machine: Machine, apps: Apps) -> None:
+    apps.push("vite", example("vite"))
+    page = machine.get("vite", "/a/path/of/its/router")
+    script = page.text.partition('src="')[2].partition('"')[0]
+    assert script.startswith("/assets/index-") and "Hello from Vite" in machine.get("vite", script).text
+    assert machine.paas("run", "vite", "sh", "-c", "command -v node npm || echo none").text.strip() == "none"
+
+
+def test_php_writes_to_its_own_folder_and_keeps_it_closed(machine: Machine, apps: Apps) -> None:
+    _, said = apps.push("php", example("php"))
+    assert "apache serves ." in said and "storage:mount APP" in said
+    assert "Hello from PHP" in machine.get("php").text
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    sent = request(machine.address, 80, "php.paas.test", method="POST", body=b"text=Planted+line", headers=form)
+    assert sent.status == 303
+    assert "<li>Planted line</li>" in machine.get("php").text
+    assert machine.get("php", "/data/book.txt").status == 403
+    assert machine.get("php", "/nowhere").status == 404
+
+
+def test_go_is_a_small_image_with_a_shell(machine: Machine, apps: Apps) -> None:
+    _, said = apps.push("go", example("go"))
+    assert machine.get("go").text == "Hello from Go\n" and "Built from vendor/" in said
+    seen = machine.paas("run", "go", "sh", "-c", "id -un; ls /app; du -sm / 2>/dev/null | cut -f1")
+    user, *files, megabytes = seen.text.split()
+    assert user == "app" and "main.go" not in files and "vendor" not in files and int(megabytes) < 40
+
+
+@pytest.mark.parametrize(
+    ("files", "version"),
+    [
+        ({".nvmrc": "v20.11.0\n"}, "20"), ({".nvmrc": "lts/*\n"}, "22"), ({".node-version": "18\n"}, "18"),
+        ({".tool-versions": "python 3.11\nnodejs 24.1.0\n"}, "24"), ({}, "22"),
+        ({"package.json": '{"engines": {"node": "^18.2 || ^20"}}'}, "20"),
+        ({"package.json": '{"engines": {"node": "20.x"}, "volta": {"node": "18.20.4"}}'}, "18"),
+    ],
+)  # fmt: skip
+def test_a_node_version_is_read_where_node_people_write_it(files: dict[str, str], version: str) -> None:
+    plan = planned({"package.json": "{}", "server.js": "", **files})
+    assert plan.applied[0].versions["node"].text == version and f"node-linux-$arch@{version}" in plan.dockerfile
+
+
+@pytest.mark.parametrize(
+    ("packages", "scripts", "files", "web"),
+    [
+        ("express", '"start": "node app.js"', {}, "node app.js"),
+        ("express", "", {"index.js": ""}, "exec node index.js"),
+        ("next", '"build": "next build", "start": "next start"', {}, "exec next start -H 0.0.0.0 -p $PORT"),
+        (
+            "next",
+            '"build": "x"',
+            {"next.config.js": "module.exports = {\n  output: 'standalone',\n}"},
+            "node server.js",
+        ),
+        ("next", '"build": "x"', {"next.config.mjs": "export default { output: 'export' }"}, "serve"),
+        ("nuxt", '"build": "nuxt build"', {}, "exec node .output/server/index.mjs"),
+        ("vite", '"build": "vite build", "start": "vite"', {}, "serve"),
+        ("vite", '"build": "vite build", "start": "node server.js"', {}, "node server.js"),
+        ("react-scripts", '"build": "x", "start": "PORT=3 react-scripts start"', {}, "serve"),
+        ("astro", '"build": "astro build"', {}, "serve"),
+        ('astro": "1", "@astrojs/node', '"build": "astro build"', {}, "exec node dist/server/entry.mjs"),
+        ('@sveltejs/kit": "1", "@sveltejs/adapter-node', '"build": "vite build"', {}, "exec node build"),
+    ],
+)
+def test_start_commands_of_node(packages: str, scripts: str, files: dict[str, str], web: str) -> None:
+    manifest = f'{{"scripts": {{{scripts}}}, "dependencies": {{"{packages}": "1"}}}}'
+    plan = planned({"package.json": manifest, "package-lock.json": "{}", **files})
+    assert web in plan.applied[0].web
+    assert ("/srv/site" in plan.dockerfile) is (web == "serve")
+
+
+@pytest.mark.parametrize(
+    ("files", "commands"),
+    [
+        ({"package-lock.json": ""}, ["npm ci --include=dev", "npm prune --omit=dev"]),
+        ({"yarn.lock": "# yarn lockfile v1\n"}, ["yarn@1 ", "yarn install --non-interactive --frozen-lockfile"]),
+        ({"yarn.lock": "__metadata:\n"}, ["@yarnpkg/cli-dist@4 ", "yarn install --immutable"]),
+        ({"pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}, ["pnpm@9 ", "pnpm install --frozen-lockfile"]),
+        ({}, ["npm install --no-save --no-package-lock --include=dev"]),
+    ],
+)
+def test_node_packages_are_installed_by_their_lock_file(files: dict[str, str], commands: list[str]) -> None:
+    text = planned({"package.json": '{"scripts": {"build": "x"}}', "server.js": "", **files}).dockerfile
+    assert all(command in text for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("files", "root"),
+    [
+        ({"index.php": ""}, "/app"), ({"public/index.php": "", "index.php": ""}, "/app/public"),
+        ({"web/index.php": "", "composer.json": "{}"}, "/app/web"),
+        ({"index.php": "", "paas.yml": "root: site\n"}, "/app/site"),
+    ],
+)  # fmt: skip
+def test_the_document_root_of_php_is_found(files: dict[str, str], root: str) -> None:
+    assert f" DOCUMENT_ROOT={root}\n" in planned(files).dockerfile
+
+
+@pytest.mark.parametrize(
+    ("files", "pack"),
+    [
+        ({"package.json": "{}", "composer.json": "{}", "artisan": ""}, "php"),
+        ({"package.json": "{}", "Gemfile": "gem 'puma'", "config.ru": ""}, "ruby"),
+        ({"mkdocs.yml": "site_name: x", "requirements.txt": "mkdocs"}, "mkdocs"),
+        ({"hugo.toml": "", "package.json": "{}"}, "hugo"),
+        ({"_config.yml": "", "Gemfile": "gem 'jekyll'"}, "jekyll"),
+        ({"conf.py": "project = 'x'", "index.rst": "", "requirements.txt": "sphinx"}, "sphinx"),
+        ({"docs/conf.py": "project = 'x'", "app.py": "PORT", "requirements.txt": "flask"}, "python"),
+        ({"go.mod": "go 1.19", "main.go": "package main", "package.json": "{}"}, "go"),
+    ],
+)
+def test_the_nearer_of_several_packs_is_taken(files: dict[str, str], pack: str) -> None:
+    assert planned(files, "x").applied[0].name == pack
+
+
+@pytest.mark.parametrize(
+    ("files", "message", "hint"),
+    [
+        ({"package.json": "{}", ".nvmrc": "12"}, r"asks for Node 12, which cannot be had", "There are: 22, 24, 20, 18"),
+        ({"composer.json": '{"require": {"php": "^8.4"}}'}, "asks for PHP", "There are: 8.2"),
+        ({"package.json": "{}"}, "node found nothing to start", "node server.js"),
+        ({"package.json": '{"devDependencies": {"vite": "5"}}'}, "no build script", "dist/"),
+        ({"package.json": '{"devDependencies": {"@sveltejs/kit": "2"}}'}, "needs an adapter", "adapter-node"),
+        ({"go.mod": "module x\n"}, "No package main", "heroku install"),
+        ({"index.php": "", "Procfile": "web: vendor/bin/heroku-php-apache2 public/\n"}, "only Heroku", "document root"),
+        ({"config.ru": ""}, "no Gemfile", "puma"),
+        ({"Gemfile": "", "config.ru": ""}, "ruby found nothing to start", "puma"),
+        ({"build.gradle": ""}, "wrapper is missing", "gradle wrapper"),
+        ({"Cargo.toml": "[workspace]\n"}, "has no .package.", "Dockerfile"),
+    ],
+)
+def test_what_cannot_be_built_is_said_with_a_way_on(files: dict[str, str], message: str, hint: str) -> None:
+    with pytest.raises((BuildFailed, InvalidInput), match=message) as error:
+        planned(files)
+    assert hint in str(error.value.hint)
+
+
+def test_every_pack_can_be_had() -> None:
+    assert {
+        "node",
+        "php",
+        "go",
+        "ruby",
+        "rust",
+        "java",
+        "dotnet",
+        "elixir",
+        "hugo",
+        "jekyll",
+        "mkdocs",
+        "sphinx",
+    } <= set(catalog.packs())
