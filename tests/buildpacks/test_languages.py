@@ -26,7 +26,7 @@ def test_express_runs_without_its_package_manager(machine: Machine, apps: Apps) 
         "run", "express", "sh", "-c", "id -un; command -v npm gcc || echo none; echo $NODE_ENV; node -v"
     )
     assert seen.text.split()[:3] == ["app", "none", "production"] and seen.text.split()[3].startswith("v22.")
-    repository.commit({"server.js": example("node-express")["server.js"] + b"// changed\n"})  # type: ignore[operator]
+    repository.commit({"server.js": example("node-express")["server.js"] + b"// changed\n"})
     assert "added 7" not in repository.push("express").error
 
 
