@@ -20,8 +20,11 @@ from tests.harness.link import forwarding
 from tests.machine import Machine
 
 BASE_IMAGE = "debian:bookworm"
-_ON_THE_HOST = {"network", "runtime", "proxy", "image", "registry", "ssh"}
-"""Directories whose tests make things on this host itself: one process runs those of each, one after another."""
+_TOGETHER = {
+    *("network", "runtime", "proxy", "image", "registry", "ssh"),  # they make things on this host itself
+    *("buildpacks", "containment", "holding", "hooks", "sources", "strangers", "tenants", "traffic"),  # they share apps
+}
+"""Directories whose tests one process runs, one after another."""
 
 MachineMaker = Callable[..., Machine]
 _FORWARDED = pytest.StashKey[bool]()
@@ -33,11 +36,11 @@ hypothesis_settings.load_profile("paas")
 
 
 class _ByPlace(LoadScopeScheduling):  # type: ignore[misc]  # the plugin's own types are incomplete
-    """Where several processes share the tests, a file stays with one of them, and so does what runs on the host."""
+    """Where several processes share the tests, a file stays with one of them, and so do some directories."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.split("::", 1)[0])
-        return file.parts[1] if file.parts[1] in _ON_THE_HOST else str(file)
+        return file.parts[1] if file.parts[1] in _TOGETHER else str(file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:

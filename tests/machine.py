@@ -134,7 +134,9 @@ class Machine:
             self._engine.wait(10)
             self._engine = None
         self._link.disconnect()
-        assert not processes_in(namespace)
+        wait_until(
+            lambda: not processes_in(namespace), "nothing of the machine runs"
+        )  # what was entered ends by itself
         wait_until(self._no_cgroup, "the machine's cgroups are removed")
 
     def destroy(self) -> None:

@@ -83,12 +83,12 @@ def test_what_speaks_tls_keeps_to_itself(db: Database) -> None:
     for text, words in (
         ("http:443:80", "by https"),
         ("grpc:80:80", "by http"),
-        ("http:50051:80", "app one"),
+        ("http:50051:80", "another app"),
         ("https:80:80", "by http"),
     ):
         with pytest.raises(Conflict, match=words):
             ports.with_added(two, [parse(text)])
-    with pytest.raises(Conflict, match="app two"):
+    with pytest.raises(Conflict, match="another app"):
         ports.with_added(one, [parse("tcp:8080:80")])
     with pytest.raises(Conflict, match="the same host port"):
         ports.exactly(one, [parse("http:9000:1"), parse("grpc:9000:1")])
@@ -109,7 +109,7 @@ def test_host_ports_belong_to_one(db: Database) -> None:
     ports.save(one, ports.with_added(one, [parse("tcp:5432:5432"), parse("http:9999:80")]))
     assert ports.with_added(two, [parse("http:9999:80")]), "hostnames tell http maps apart"
     for text, words in (
-        ("tcp:5432:1", "app one"),
+        ("tcp:5432:1", "another app"),
         ("tcp:2222:1", "paas itself"),
         ("tcp:80:80", "all apps"),
         ("tcp:25:25", "smtpd"),

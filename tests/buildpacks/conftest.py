@@ -49,10 +49,11 @@ class Apps:
         return done.error
 
 
-@pytest.fixture(scope="session")
-def packer(machine: Machine) -> Client:
+@pytest.fixture(scope="package")
+def packer(machine: Machine) -> Iterator[Client]:
     machine.paas("builder:set", "--global", "trust-host-ca", "true")
-    return machine.client("packer")
+    yield machine.client("packer")
+    machine.paas("builder:set", "--global", "trust-host-ca")
 
 
 @pytest.fixture

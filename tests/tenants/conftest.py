@@ -37,7 +37,7 @@ class Tenants:
         return repository.push(app, "master", "--force", check=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tenants(machine: Machine) -> Iterator[Tenants]:
     """`tn-victim` says `victim` at tn-victim.paas.test and victim.example; `tn-mallory` shows the request it got."""
     made = Tenants(machine, machine.client("tn-mallory"), machine.client("tn-owner"))
