@@ -147,6 +147,14 @@ def test_the_hosts_certificates_and_proxies(machine: Machine, build: Build, sett
     assert "(2 of 3 steps cached)" in build(text).text, "neither belongs to the cache key"
 
 
+def test_a_certificate_that_is_not_trusted_is_met_with_what_to_do(build: Build, setting: object) -> None:
+    text = "FROM tiny:1\nRUN echo 'SSL certificate problem: unable to get local issuer certificate'; exit 60\n"
+    failed = build(text, check=False)
+    assert failed.status == 1 and "builder:set APP trust-host-ca true" in failed.error
+    setting("trust-host-ca", "true")  # type: ignore[operator]
+    assert "trust-host-ca" not in build(text, check=False).error
+
+
 def test_prune_drops_what_only_the_cache_needs(machine: Machine, build: Build) -> None:
     build("FROM tiny:1\nRUN echo cached >/x\n")
     kept = build("FROM tiny:1\nRUN echo kept >/x\n", "-t", "kept")

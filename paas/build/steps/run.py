@@ -37,6 +37,17 @@ _CA_VARIABLES = (
     "CARGO_HTTP_CAINFO",
     "AWS_CA_BUNDLE",
 )
+_DISTRUST = (
+    b"CERTIFICATE_VERIFY_FAILED",  # Python
+    b"SELF_SIGNED_CERT_IN_CHAIN",  # node
+    b"UNABLE_TO_GET_ISSUER_CERT",
+    b"self-signed certificate in certificate chain",  # OpenSSL: curl, ruby, php
+    b"unable to get local issuer certificate",
+    b"certificate signed by unknown authority",  # Go
+    b"server certificate verification failed",  # git with GnuTLS
+    b"UnknownIssuer",  # rustls: cargo, uv
+)
+"""What tools say where a proxy puts its own certificates in place of others'."""
 HOST_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -144,7 +155,8 @@ class Runner:
                     secret_files=(*mounted.secrets, *([SecretFile(_SCRIPT, script, 0o755)] if script else [])),
                     host_files={**sockets, **({_CA_FILE: HOST_CA} if self._options.trust_host_ca else {})},
                 )
-                self._judge(self._step(spec, draft, mounted, output), draft.upper)
+                ended, distrust = self._step(spec, draft, mounted, output)
+                self._judge(ended, draft.upper, distrust=distrust)
 
         # What a command leaves behind cannot be told from its inputs: every run has an identity of its own.
         done = self._layering.add(stage.layers, key, keys.digest(key, id), make)
@@ -171,7 +183,10 @@ class Runner:
             found |= dict.fromkeys(_CA_VARIABLES, _CA_FILE)
         return found
 
-    def _step(self, spec: ContainerSpec, draft: LayerDraft, mounted: Mounted, output: Callable[[bytes], None]) -> Ended:
+    def _step(
+        self, spec: ContainerSpec, draft: LayerDraft, mounted: Mounted, output: Callable[[bytes], None]
+    ) -> tuple[Ended, bool]:
+        """How it ended, and whether its output speaks of certificates that it does not trust."""
         limits = self._limits
         limits.disk.begin()
 
@@ -181,10 +196,12 @@ class Runner:
             return limits.cancelled()
 
         secrets = [data for data in self._options.secrets.values() if len(data) >= _Streamed.SHORTEST]
-        with _Streamed(output, secrets if mounted.secrets or mounted.environment else []) as stream:
-            return self._bench.run(spec, draft.directory, stream, stopped)
+        streamed = _Streamed(output, secrets if mounted.secrets or mounted.environment else [])
+        with streamed as stream:
+            ended = self._bench.run(spec, draft.directory, stream, stopped)
+        return ended, streamed.distrust
 
-    def _judge(self, ended: Ended, upper: Path) -> None:
+    def _judge(self, ended: Ended, upper: Path, *, distrust: bool) -> None:
         if self._limits.cancelled():
             raise Cancelled("The build was cancelled")
         if ended.exit_code == 0:
@@ -201,7 +218,10 @@ class Runner:
                 f"the command needed more than {self._options.limits.pids} processes and threads",
                 hint="Allow more, builder:set APP processes 4096, or let the step start fewer.",
             )
-        raise Conflict(f"the command ended with status {ended.exit_code}")
+        hint = None
+        if distrust and not self._options.trust_host_ca:
+            hint = "It met a certificate it does not trust. Where this host does: builder:set APP trust-host-ca true"
+        raise Conflict(f"the command ended with status {ended.exit_code}", hint=hint)
 
 
 class _Streamed:
@@ -212,6 +232,8 @@ class _Streamed:
 
     def __init__(self, output: Callable[[bytes], None], secrets: list[bytes]) -> None:
         self._output = output
+        self.distrust = False
+        """Whether a tool has said that it does not trust a certificate."""
         lines = {line.strip() for secret in secrets for line in secret.splitlines()}
         self._secrets = sorted((line for line in lines if len(line) >= self.SHORTEST), key=len, reverse=True)
 
@@ -231,6 +253,7 @@ class _Streamed:
         keep = max((len(secret) for secret in self._secrets), default=1) - 1
         while data := os.read(self._read, 65536):
             held += data
+            self.distrust = self.distrust or any(words in held for words in _DISTRUST)
             for secret in self._secrets:
                 held = held.replace(secret, b"*****")
             # The beginning of a secret may stand at the end; a line that is complete need not wait.
