@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from paas.errors import TooNew
 from paas.setup.host import COMMAND
 
 UNIT_TEXT = f"""\
 # Written by `paas setup`; a drop-in (systemctl edit paas) is kept by upgrades, changes in here are not.
 [Unit]
 Description=paas: git push, build, run, route
-Documentation=file:/opt/paas/current/share/doc/paas
 Wants=network-online.target
 After=network-online.target nss-lookup.target nftables.service ufw.service firewalld.service
 StartLimitIntervalSec=0
@@ -19,6 +19,8 @@ NotifyAccess=main
 ExecStart={COMMAND} serve
 Restart=always
 RestartSec=1
+# The data is a newer version's: starting again changes nothing about that.
+RestartPreventExitStatus={TooNew.exit_code}
 TimeoutStartSec=10min
 TimeoutStopSec=60
 WatchdogSec=3min

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from paas.errors import TooNew
 from paas.paths import PROJECT
 from paas.setup.unit import UNIT_TEXT
 from paas.setup.versions import opened
@@ -32,6 +33,10 @@ def test_a_built_package_holds_its_data_and_finds_it(tmp_path: Path) -> None:
         shutil.copy2(script, command)
     done = run([str(command), "version"], env={"PAAS_SOCKET": "/nonexistent"}, cwd=tmp_path, check=False)
     assert "The paas engine is not running" in done.error
+
+
+def test_an_engine_that_cannot_read_newer_data_is_not_started_for_ever() -> None:
+    assert f"\nRestartPreventExitStatus={TooNew.exit_code}\n" in UNIT_TEXT
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
