@@ -17,7 +17,7 @@ _SHORT = re.compile(r"(?:(?:heroku(?:-community)?)/)?([a-z0-9][a-z0-9-]{0,30})")
 _HEROKU = re.compile(r"https://github\.com/heroku/heroku-buildpack-([a-z]+)(?:\.git)?(?:#.*)?")
 _FOLDER = re.compile(r"\.paas/buildpacks/[a-z][a-z0-9-]{0,30}")
 _ADDRESS = re.compile(r"(https?|git|ssh)://[^\s@]+(@[^\s@]+)?|git@[\w.-]+:[^\s]+")
-_MOST = 50
+MOST = 50
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,100}(:[a-z0-9]{2,10})?(=[A-Za-z0-9.+:~-]{1,100})?")
 
 _FETCHED = "buildpacks:fetched"
@@ -118,8 +118,8 @@ def set_fetched(db: Database, app: App, pack: str, commit: str, digest: str) -> 
 
 
 def _store(db: Database, app: App, packs: list[str]) -> list[str]:
-    if len(packs) > _MOST:
-        raise InvalidInput(f"An app has at most {_MOST} buildpacks")
+    if len(packs) > MOST:
+        raise InvalidInput(f"An app has at most {MOST} buildpacks")
     apps.set_property(db, app.id, _ROW, json.dumps(packs) if packs else None)
     apps.set_property(db, app.id, _FETCHED, None)
     return packs

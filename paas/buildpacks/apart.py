@@ -59,7 +59,7 @@ def plan(tree: Tree, asked: Asked, chosen: Sequence[Pack], more: Sequence[Pack])
             f"The buildpack {names} did not come to an end: it took more than {_SECONDS} seconds or too much memory",
             hint="Look at the loops of its templates.",
         )
-    return _plan(json.loads(text))
+    return _plan(json.loads(text), asked.base or planning.BASE)
 
 
 def answer() -> None:
@@ -94,7 +94,7 @@ def _give_up() -> None:
         resource.setrlimit(what, (limit, limit))
 
 
-def _plan(value: Mapping[str, Any]) -> Plan:
+def _plan(value: Mapping[str, Any], base: str) -> Plan:
     if "error" in value:
         kind = BuildFailed if value["error"] == "build" else InvalidInput
         raise kind(_lines(str(value["message"])), hint=printable(str(value["hint"])) if value["hint"] else None)
@@ -102,7 +102,7 @@ def _plan(value: Mapping[str, Any]) -> Plan:
         Applied(**{**each, "versions": {name: Version(**found) for name, found in each["versions"].items()}})
         for each in value["applied"]
     ]
-    return Plan(applied, dict(value["passed_over"]), str(value["dockerfile"]))
+    return Plan(applied, dict(value["passed_over"]), str(value["dockerfile"]), base)
 
 
 def _lines(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paas.apps import paasyml
-from paas.apps.buildpacks import address, debian_package
+from paas.apps.buildpacks import MOST, address, debian_package
 from paas.apps.paasyml import PaasYml
 from paas.apps.processes import parse_procfile
 from paas.buildpacks.render import Asked
@@ -37,6 +37,8 @@ def listed(tree: Tree) -> list[str]:
                 found.append(address(word))
             except InvalidInput as error:
                 raise InvalidInput(f"{LIST}:{number}: {error.message}", hint=error.hint) from None
+    if len(found) > MOST:
+        raise InvalidInput(f"{LIST} names more than {MOST} buildpacks")
     return list(dict.fromkeys(found))
 
 

@@ -54,12 +54,14 @@ class Plan:
     passed_over: dict[str, str]
     """Packs that match as well, and why."""
     dockerfile: str
+    base: str
+    """The image for stages that need no language."""
 
     @property
     def images(self) -> list[str]:
         """Those that the Dockerfile is based on."""
         found = [version.image for each in self.applied for version in each.versions.values()]
-        return list(dict.fromkeys([*found, BASE]))
+        return list(dict.fromkeys([*found, self.base]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def plan(tree: Tree, asked: Asked, chosen: Sequence[Pack] = (), more: Sequence[P
         taken, passed = found[:1], found[1:]
     made = [_apply(pack, why, tree, asked, last=pack is taken[-1][0]) for pack, why in taken]
     text = _dockerfile([each for _, each in made], asked)
-    return Plan([each for each, _ in made], {pack.name: why for pack, why in passed}, text)
+    return Plan([each for each, _ in made], {pack.name: why for pack, why in passed}, text, asked.base or BASE)
 
 
 def none_matches(packs: Sequence[Pack]) -> BuildFailed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 from paas.apps import buildpacks
@@ -22,6 +21,7 @@ from paas.output import Output
 from paas.source.entry import Tree
 from paas.state.apps import App
 from paas.state.database import Database
+from paas.system.locks import NamedLocks
 
 
 class Packing:
@@ -38,7 +38,7 @@ class Packing:
         self._environment = environment
         self._images = images
         self._remote = remote
-        self._making = threading.Lock()
+        self._making = NamedLocks()
 
     def wanted(self, app: App, tree: Tree, options: BuildOptions) -> bool:
         """Whether packs build it: it has no Dockerfile, and nothing says that it must."""
@@ -87,11 +87,17 @@ class Packing:
         return catalog.get(name)
 
     def _prepare(self, plan: Plan, request: Request) -> None:
-        """Make the images that can be made here and are missing."""
-        with self._making:
-            for name in plan.images:
-                if name.startswith(("debian:", "ubuntu:")) and self._images.tagged(name) is None:
-                    bootstrap(self._images, name, request.out, cancelled=request.cancelled)
+        """Make the images that can be made here and are missing. Who needs none of those does not wait for others."""
+        for name in plan.images:
+            if name.startswith(("debian:", "ubuntu:")) and self._images.tagged(name) is None:
+                with self._making.hold(
+                    name,
+                    f"the making of {name}",
+                    waiting=lambda holder: request.out.detail(f"Waiting for {holder} to finish..."),
+                    cancelled=request.cancelled,
+                ):
+                    if self._images.tagged(name) is None:
+                        bootstrap(self._images, name, request.out, cancelled=request.cancelled)
 
 
 def report(plan: Plan, out: Output) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from paas.buildpacks import apart, catalog, pack, planning
+from paas.buildpacks import apart, asking, catalog, pack, planning
 from paas.buildpacks.apart import MemoryTree
 from paas.buildpacks.planning import Plan
 from paas.buildpacks.render import Asked
@@ -89,6 +89,16 @@ def test_another_stack_is_what_is_built_on() -> None:
     assert "FROM debian:bookworm AS static-base" in planned(files).dockerfile
     found = planning.plan(MemoryTree(files), Asked(base="ubuntu:noble"))
     assert "FROM ubuntu:noble AS static-base" in found.dockerfile
+    assert found.images == ["ubuntu:noble"]  # what is made here when it is missing
+    pack = loaded("title: x", "FROM {{ base }}\n")
+    assert apart.plan(MemoryTree(files), Asked("x", base="ubuntu:noble"), [pack], []).images == ["ubuntu:noble"]
+
+
+def test_a_list_of_packs_has_an_end() -> None:
+    with pytest.raises(InvalidInput, match="more than 50 buildpacks"):
+        asking.listed(
+            MemoryTree({".buildpacks": "".join(f"https://example.com/{number}.git\n" for number in range(51))})
+        )
 
 
 def test_two_packs_that_fit_are_both_named() -> None:
