@@ -114,12 +114,20 @@ class Upgrade:
 
     def _go_back(self) -> None:
         self._host.run(["systemctl", "stop", "paas"], check=False, timeout=120)
-        if self._backup is not None and schema(self._backup) != schema(self._database):
+        if self._backup is not None and self._is_changed(self._backup):
             restore_database(self._backup, self._database)
         self._versions.use(self.before)
         if self._unit is not None and self._unit != self._host.text(UNIT):
             write_unit(self._host, self._unit)
         restarting(self._host, self._patience).do()
+
+
+    def _is_changed(self, backup: Path) -> bool:
+        """Whether the old version could not use the database any more."""
+        try:
+            return schema(backup) != schema(self._database)
+        except SystemFailure:  # it cannot be read at all: one more reason
+            return True
 
 
 def running(host: Host, version: str) -> bool:

@@ -45,7 +45,7 @@ def confine(settings: Settings) -> None:
     _show_devices(root)
     _write_accounts(root, settings.user)
     paths = Paths(settings.data_dir, settings.run_dir)
-    for directory in {PROJECT, Path(sys.prefix)}:
+    for directory in {PROJECT, Path(sys.prefix), Path(sys.base_prefix)} - {Path("/usr")}:
         _show(root, directory)
     _show(root, paths.repos, writable=True)
     _show(root, settings.socket.parent, writable=True)

@@ -111,10 +111,11 @@ class Streams:
             self._thread(self._type)
         else:
             stdin, stdout, stderr = self._ours
-            self._ours = []
-            self._outputs.append(self._thread(self._pour, stdout, self.channel.sendall, True))
-            self._outputs.append(self._thread(self._pour, stderr, self.channel.sendall_stderr, True))
+            for descriptor, send in ((stdout, self.channel.sendall), (stderr, self.channel.sendall_stderr)):
+                self._outputs.append(self._thread(self._pour, descriptor, send, True))
+                self._ours.remove(descriptor)  # its thread closes it; the others are ours as long as they have none
             self._thread(self._feed, stdin)
+            self._ours.remove(stdin)
         self._thread(self._watch, on_close)
 
     def attach(self, descriptor: int, kind: str) -> None:
@@ -159,8 +160,8 @@ class Streams:
 
     def _thread(self, target: Callable[..., None], *arguments: object) -> threading.Thread:
         thread = threading.Thread(target=target, args=arguments, name="stream", daemon=True)
+        thread.start()  # raises RuntimeError when there can be no more of them; one that never ran cannot be joined
         self._threads.append(thread)
-        thread.start()
         return thread
 
     def _output(self, descriptor: int, framed: bool) -> None:

@@ -114,7 +114,10 @@ def test_an_upgrade_backs_up_and_switches(tmp_path: Path, server: tuple[Host, To
     assert "systemctl restart paas" in tools.ran
 
 
-def test_a_version_whose_engine_does_not_answer_is_given_up(tmp_path: Path, server: tuple[Host, Tools]) -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_version_whose_engine_does_not_answer_is_given_up(
+    tmp_path: Path, server: tuple[Host, Tools], damaged: bool
+) -> None:
     host, tools = server
     old = installed(tmp_path, host)
     database = new_database(host.root, 9)
@@ -123,6 +126,8 @@ def test_a_version_whose_engine_does_not_answer_is_given_up(tmp_path: Path, serv
         change = Upgrade(host, Settings(), new, patience=0.1)
         perform(Discard(), change.preparing())
         new_database(host.root, 10)  # as the new version's engine would, before it fails
+        if damaged:
+            database.write_bytes(b"no database" * 1000)
 
         with pytest.raises(SystemFailure, match=f"{old.version} runs again"):
             change.switch_or_go_back(Discard())
