@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from paas.deploy.applying import Applier
 from paas.deploy.held import Request
+from paas.deploy.regaining import Regaining
 from paas.deploy.releases import ReleaseMaker, Wanted
 from paas.deploy.routing import Routing
 from paas.errors import NotFound
@@ -16,20 +17,27 @@ from paas.state.database import Database
 
 class Rollbacks:
     def __init__(
-        self, db: Database, images: ImageStore, maker: ReleaseMaker, applier: Applier, routing: Routing
+        self,
+        db: Database,
+        images: ImageStore,
+        maker: ReleaseMaker,
+        applier: Applier,
+        routing: Routing,
+        regaining: Regaining,
     ) -> None:
         self._db = db
         self._images = images
         self._maker = maker
         self._applier = applier
         self._routing = routing
+        self._regaining = regaining
 
     def rollback(self, name: str, number: int | None, request: Request) -> tuple[Release, Release]:
         """Let an app be what it was at a release, by default the one before; returns that one and the new one.
 
         Image, processes, what its commit declares, config vars, ports, storage, scale, domains and the properties that
         releases have are restored; what is set for all apps holds as it is now. The same checks and switch as in a
-        deploy.
+        deploy. Raises Denied for what was taken from the app since and is not the asker's to give.
         """
         with self._applier.hold(name, "a rollback", request) as app:
             current = self._applier.deployed(app)
@@ -40,6 +48,7 @@ class Rollbacks:
                     f"{app.name} has no release before {current.number}", hint=f"See those kept: releases {app.name}"
                 )
             old = releases.get(self._db, app, number)
+            self._regaining.check(app, old.settings, request.who)
             procfile = {process.type: process.command for process in old.processes}
             wanted = Wanted(old.settings, procfile, old.commit, old.declared)
             release, _ = self._applier.rollout(

@@ -26,6 +26,7 @@ from paas.deploy.importing import Parts as ImportParts
 from paas.deploy.packing import Packing
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.publishing import Publisher
+from paas.deploy.regaining import Regaining
 from paas.deploy.remotepacks import RemotePacks
 from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.sources import Sources
@@ -163,6 +164,7 @@ def platform(base: Foundation, running: Running, backups: Backups, undo: ExitSta
             running.maker,
             running.applier,
             running.routing,
+            Regaining(base.db, base.properties, running.claims, running.storage, container_options),
         ),
         cloning=Cloning(
             base.db,

@@ -121,7 +121,6 @@ class Upgrade:
             write_unit(self._host, self._unit)
         restarting(self._host, self._patience).do()
 
-
     def _is_changed(self, backup: Path) -> bool:
         """Whether the old version could not use the database any more."""
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from paas.apps.claims import meet
@@ -62,6 +64,37 @@ def test_names_of_apps_are_hostnames_as_well(tenants: Tenants) -> None:
     finally:
         tenants.owner.ssh("domains:remove", VICTIM, "*.shop.example")
         tenants.root.paas("access:remove", "tn-mallory", "--role", "create", check=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (("domains:add", OURS, "once.paas.test"), ("domains:remove", OURS, "once.paas.test")),
+        (("ports:add", OURS, "tcp:1000:5000"), ("ports:remove", OURS, "tcp:1000:5000")),
+        (("storage:mount", OURS, "/srv:/srv"), ("storage:unmount", OURS, "/srv:/srv")),
+        (
+            ("docker-options:add", OURS, "deploy", "-v /srv:/srv"),
+            ("docker-options:remove", OURS, "deploy", "-v /srv:/srv"),
+        ),
+        (
+            ("network:set", OURS, "attach-post-create", "tn-private"),
+            ("network:set", OURS, "attach-post-create"),
+        ),
+    ],
+)
+def test_a_rollback_brings_back_nothing_that_an_admin_gave_and_took(
+    tenants: Tenants, given: tuple[str, ...], taken: tuple[str, ...]
+) -> None:
+    if "tn-private" in given:
+        tenants.root.paas("network:create", "tn-private")
+    tenants.root.paas(*given)
+    with_it = json.loads(tenants.root.paas("releases:list", OURS, "--format", "json").text)
+    number = str(max(release["number"] for release in with_it))
+    tenants.root.paas(*taken)
+    tenants.mallory.ssh("config:set", OURS, "TAKEN=1")
+    said = tenants.refused("releases:rollback", OURS, number)
+    assert "denied" in said or "Only an admin" in said
+    tenants.mallory.ssh("releases:rollback", OURS)  # back to what it was after all was taken
 
 
 @pytest.mark.parametrize(
