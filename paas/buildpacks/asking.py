@@ -27,11 +27,8 @@ def asked(tree: Tree, web: str, apt: Sequence[str] = (), secrets: Sequence[str] 
 
 def listed(tree: Tree) -> list[str]:
     """The packs that a file .buildpacks names, one on a line. Raises InvalidInput with file and line."""
-    entry = tree.entry(LIST)
-    if entry is None or entry.kind != "file":
-        return []
     found = []
-    for number, line in enumerate(tree.read(entry, _LIMIT).decode("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(_text(tree, LIST).splitlines(), 1):
         if (word := line.strip()) and not word.startswith("#"):
             try:
                 found.append(address(word))
@@ -52,19 +49,20 @@ def of_directory(tree: Tree) -> Asked:
 
 def _web_command(tree: Tree) -> str:
     """That of the Procfile; '' without one."""
-    entry = tree.entry("Procfile")
-    if entry is None or entry.kind != "file":
-        return ""
-    command = parse_procfile(tree.read(entry, _LIMIT).decode("utf-8", "replace")).get(WEB)
+    text = _text(tree, "Procfile")
+    command = parse_procfile(text).get(WEB) if text else None
     return command[-1] if command else ""
 
 
+def _text(tree: Tree, path: str) -> str:
+    """'' where there is no such file. Raises InvalidInput for one that is too large."""
+    entry = tree.entry(path)
+    return "" if entry is None or entry.kind != "file" else tree.read(entry, _LIMIT).decode("utf-8", "replace")
+
+
 def _aptfile(tree: Tree) -> tuple[str, ...]:
-    entry = tree.entry(APTFILE)
-    if entry is None or entry.kind != "file":
-        return ()
     found = []
-    for number, line in enumerate(tree.read(entry, _LIMIT).decode("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(_text(tree, APTFILE).splitlines(), 1):
         for word in line.partition("#")[0].split():
             try:
                 found.append(debian_package(word))

@@ -10,6 +10,7 @@ from paas.settings import Settings
 from paas.setup.host import COMMAND, CURRENT, MODULES, OPT, SETTINGS, SYSCTL, UNIT, Host
 from paas.setup.install import PACKAGES
 from paas.setup.steps import Step
+from paas.system import mounts
 from paas.system.files import remove_tree
 
 KEPT = f"Debian's packages stay: {' '.join(PACKAGES)}"
@@ -61,9 +62,23 @@ def _tear_down(host: Host) -> None:
 
 def _removing(host: Host, name: str, what: str) -> Step:
     path = host.path(name)
-    return Step(
-        f"Remove {what} ({name})", lambda: not path.exists() and not path.is_symlink(), lambda: remove_tree(path)
-    )
+    return Step(f"Remove {what} ({name})", lambda: _is_gone(path), lambda: _remove(path))
+
+
+def _is_gone(path: Path) -> bool:
+    """A disk that is mounted there stays, empty."""
+    if path.is_dir() and mounts.is_mount_point(path):
+        return not any(path.iterdir())
+    return not path.exists() and not path.is_symlink()
+
+
+def _remove(path: Path) -> None:
+    """Raises Conflict where something is mounted in there: it would be emptied as well."""
+    points = mounts.mount_points(path)
+    if inside := [point for point in points if point != path]:
+        raise Conflict(f"{inside[0]} is a mount", hint=f"Unmount it first: umount {inside[0]}")
+    for each in list(path.iterdir()) if points else [path]:
+        remove_tree(each)
 
 
 def _remove_account(host: Host, user: str) -> None:
@@ -73,7 +88,7 @@ def _remove_account(host: Host, user: str) -> None:
 def _refuse_strange(host: Host, paths: Paths) -> None:
     """A setting that is wrong must not remove a home or a disk."""
     data = host.path(paths.data)
-    if data.exists() and (not host.path(paths.database).exists() or len(paths.data.parts) < 3):
+    if not _is_gone(data) and (not host.path(paths.database).exists() or len(paths.data.parts) < 3):
         raise Conflict(
             f"{paths.data} is not a data directory of paas: it has no paas.db",
             hint="Look at data_dir in /etc/paas/settings.yml, or remove it by hand.",

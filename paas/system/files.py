@@ -76,7 +76,7 @@ def ensure_directory(path: Path, *, mode: int = 0o755, owner: tuple[int, int] | 
 def remove_tree(path: Path) -> None:
     """Remove a directory with all that is in it, or a file; nothing happens when it is not there.
 
-    Never follows symlinks and never crosses into a mount: a tree that still holds one is refused.
+    Never follows symlinks. Unmount what is mounted in it first: that is emptied as well, before it is told of here.
     """
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from paas.setup.steps import perform, show
 from paas.setup.unit import UNIT_TEXT
 from paas.setup.upgrade import Upgrade
 from paas.setup.versions import Source, Versions, opened
+from paas.system import mounts
 from tests.setup.fake import Tools, new_database, new_host, new_project
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOne"
@@ -164,6 +166,31 @@ def test_uninstall_keeps_the_data_unless_it_is_purged(tmp_path: Path, server: tu
 
     perform(Discard(), uninstall.steps(host, Settings(), purge=True))
     assert not host.is_there("/var/lib/paas") and not host.is_there("/etc/paas")
+
+
+def test_a_disk_for_the_data_stays_empty_and_what_is_mounted_in_it_is_not_touched(
+    tmp_path: Path, server: tuple[Host, Tools]
+) -> None:
+    host, _ = server
+    installed(tmp_path, host)
+    new_database(host.root, 9)
+    data, theirs, inside = host.path("/var/lib/paas"), tmp_path / "theirs", host.path("/var/lib/paas/theirs")
+    theirs.mkdir()
+    (theirs / "precious").touch()
+    with ExitStack() as undo:
+        mounts.bind(data, data)
+        undo.callback(mounts.unmount_below, data)
+        inside.mkdir()
+        mounts.bind(theirs, inside)
+        steps = uninstall.steps(host, Settings(), purge=True)
+        with pytest.raises(Conflict, match="theirs is a mount"):
+            perform(Discard(), steps)
+        assert (theirs / "precious").exists()
+
+        mounts.unmount(inside)
+        perform(Discard(), steps)
+        assert list(data.iterdir()) == [] and not host.is_there("/etc/paas")
+        uninstall.steps(host, Settings(), purge=True)  # an empty disk is not taken for somebody else's directory
 
 
 def test_a_directory_that_is_not_ours_is_not_purged(server: tuple[Host, Tools]) -> None:
