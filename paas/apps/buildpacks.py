@@ -8,6 +8,7 @@ import re
 from paas.apps.properties import Property
 from paas.errors import Conflict, InvalidInput, NotFound
 from paas.names import EnvKey, shown
+from paas.source import remotes
 from paas.state import apps
 from paas.state.apps import App
 from paas.state.database import Database
@@ -56,6 +57,11 @@ def address(text: str) -> str:
         raise InvalidInput(
             f"{shown(text)} is not a buildpack",
             hint="Examples: python, .paas/buildpacks/ours, https://example.com/buildpack.git#v1",
+        )
+    if remotes.parse_remote(text.partition("#")[0]).login is not None:
+        raise InvalidInput(
+            "The address of a buildpack holds no login: whoever sees the app sees it",
+            hint="git:auth HOST USER keeps one; name the buildpack without it.",
         )
     return text
 

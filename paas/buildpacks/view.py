@@ -97,6 +97,8 @@ def parsed(text: str, path: str) -> Any:
         raise InvalidInput(f"{path}:{line}: {place[1] if place else error}") from None
     except RecursionError:
         raise InvalidInput(f"{path}: nested too deeply") from None
+    except ValueError as error:  # what both readers leave to Python, such as a number of thousands of digits
+        raise InvalidInput(f"{path}: {error}") from None
 
 
 def _plain(node: Node) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from paas.apps.buildpacks import address
 from paas.buildpacks import apart, asking, catalog, pack, planning
 from paas.buildpacks.apart import MemoryTree
 from paas.buildpacks.planning import Plan
@@ -94,6 +95,14 @@ def test_another_stack_is_what_is_built_on() -> None:
     assert apart.plan(MemoryTree(files), Asked("x", base="ubuntu:noble"), [pack], []).images == ["ubuntu:noble"]
 
 
+@pytest.mark.parametrize("login", ["user:hunter2", "hunter2"])
+def test_a_login_in_the_address_of_a_pack_is_refused_and_not_repeated(login: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        address(f"https://{login}@example.com/pack.git#v1")
+    assert "hunter2" not in f"{error.value.message} {error.value.hint}" and "git:auth" in str(error.value.hint)
+    assert address("ssh://git@example.com/pack.git#v1") == "ssh://git@example.com/pack.git#v1"
+
+
 def test_a_list_of_packs_has_an_end() -> None:
     with pytest.raises(InvalidInput, match="more than 50 buildpacks"):
         asking.listed(
@@ -121,6 +130,11 @@ def test_no_pack_fits_names_what_was_looked_for_and_three_ways_on() -> None:
         ({"pyproject.toml": '[project]\nname = "x\n'}, "pyproject.toml:2: "),
         ({"Pipfile": "\n\n[packages\n"}, "Pipfile:3: "),
         ({"requirements.txt": "", "package.json": '{\n"dependencies": {,}}'}, "package.json:2: "),
+        (
+            {"requirements.txt": "", "package.json": f'{{"dependencies": {"1" * 5000}}}'},
+            "package.json: Exceeds the limit",
+        ),
+        ({"pyproject.toml": f"x = {'1' * 5000}"}, "pyproject.toml: Exceeds the limit"),
         ({"poetry.lock": "", "requirements.txt": ""}, "poetry.lock is there, but pyproject.toml is not"),
     ],
 )
