@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import jinja2.debug  # noqa: F401  Jinja imports it with the first error, and then no file can be read any more
+
 from paas.buildpacks import catalog, planning
 from paas.buildpacks import pack as packs
 from paas.buildpacks.asking import FILES

@@ -78,7 +78,11 @@ class GitServices:
         try:
             argv = ["git", service.removeprefix("git-"), repo]
             process = system.start(argv, stdin=stdio[0], stdout=stdio[1], stderr=stdio[2], env=env, new_session=True)
-            started(lambda: _end(process))
+            try:
+                started(lambda: _end(process))
+            except BaseException:  # no threads for its output, say
+                _end(process)
+                raise
             _end_helpers(process)
             status = process.wait()
         finally:
