@@ -74,8 +74,9 @@ def _builder(text: str) -> str:
 
 
 def cache_scope(app: App) -> str:
-    """Under which an app's cache mounts go; its name may change."""
-    return f"app{app.id}"
+    """Under which an app's cache mounts go, and layers that are its own. Its name may change, and its number is given
+    again when it is gone: another's app must not find what it has left."""
+    return f"app{app.id}." + "".join(filter(str.isdigit, app.created))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class BuildOptions:
     pull: bool = False
     """Whether base images that came from registries are looked for there again."""
     scope: str = "host"
-    """Whose cache mounts are used: `app-ID`, or `host` for `paas build`."""
+    """Whose cache mounts are used: `appID.CREATED`, or `host` for `paas build`."""
     is_plain: bool = False
     """Whether the limits and proxies are the machine's: such builds come to the same for everybody."""
     images: frozenset[str] = frozenset()

@@ -57,6 +57,26 @@ def test_steps_under_limits_of_one_s_own_are_too(tenants: Tenants) -> None:
         tenants.push("victim-once-more", httpd("victim"), VICTIM)
 
 
+def test_an_app_that_is_gone_leaves_no_layers_to_the_next(tenants: Tenants) -> None:
+    """Numbers of apps are given again; what was built with a secret must not be there for whoever gets one."""
+    secret = "RUN --mount=type=secret,id=token cp /run/secrets/token /www/index.html || echo none > /www/index.html"
+    lines = f"FROM scratch\nADD root.tar /\n{secret}\n{_COMMAND}"
+    files: dict[str, bytes | str] = {"Dockerfile": lines, "root.tar": busybox_root()}
+    for number, expected in ((1, "first-owner"), (2, "none\n")):
+        app = f"tn-gone-{number}"
+        tenants.root.paas("apps:create", app)
+        try:
+            if number == 1:
+                tenants.root.paas("config:set", app, "TOKEN=first-owner")
+                tenants.root.paas("docker-options:add", app, "build", "--secret id=token,env=TOKEN")
+            client = tenants.root.client(f"tn-gone-{number}")
+            done = client.repository(f"gone-{number}", files).push(app, "master", check=False)
+            assert done.status == 0, done.error
+            assert tenants.root.get(app).text == expected
+        finally:
+            tenants.root.paas("apps:destroy", app, "--force")
+
+
 def _id(tenants: Tenants, app: str) -> str:
     listed = json.loads(tenants.root.paas("releases:list", app, "--format", "json").text)
     return str(listed[0]["image"]).removeprefix("sha256:")
