@@ -33,10 +33,10 @@ class Guard:
         """Mend what is to be mended. Raises SystemFailure."""
         now = generation()
         if now != self._seen:
-            self._seen = now
             if self._network.repair():
                 log.warning("Somebody has removed the rules of the network; they are in place again")
             self._say(self._network.admit())
+            self._seen = now  # not before: what could not be mended is tried again
 
     def _say(self, obstacles: list[str]) -> None:
         for sentence in obstacles:

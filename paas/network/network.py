@@ -40,6 +40,7 @@ class Network:
             max(1, settings.hold_timeout),
         )
         self._lock = threading.Lock()
+        self._admitting = threading.Lock()
         self._nft = Nft()
         self._ruleset = Ruleset(Nft(json=True))
         self._table = 0
@@ -129,7 +130,7 @@ class Network:
         with self._lock:
             self._forwards[owner] = tuple(forwards)
             merged = self._merged()
-            if self._restored and merged != tuple(self._state.forwards):
+            if merged != tuple(self._state.forwards):
                 commands = rules.set_forwards(self._frame, self._state.forwards, merged)
                 self._change(commands, replace(self._state, forwards=merged))
 
@@ -159,7 +160,12 @@ class Network:
         return tuple(found)
 
     def _change(self, commands: str, state: NetworkState) -> None:
-        """The table is made anew where the change does not fit: somebody else may have flushed it."""
+        """The table is made anew where the change does not fit: somebody else may have flushed it.
+
+        Before `restore` nothing is changed: there may be the table of a former engine, which serves until then.
+        """
+        if not self._restored:
+            return
         try:
             if commands:
                 self._nft.run(commands)
@@ -183,7 +189,8 @@ class Network:
 
     def admit(self) -> list[str]:
         """Let what this table decides about pass the firewalls of others; says what stands in the way all the same."""
-        return neighbours.admit(self._ruleset, self._frame)
+        with self._admitting:  # two at once would add each rule twice
+            return neighbours.admit(self._ruleset, self._frame)
 
     def teardown(self) -> None:
         """Remove the table, the rules in other firewalls, the route and all links."""

@@ -14,6 +14,8 @@ from paas.network.nft import Nft
 _NETLINK_NETFILTER = 12
 _NFT_MSG_GETGEN = (10 << 8) | 16
 _NLM_F_REQUEST = 1
+_ROUTED = ("ip", "ip6", "inet")
+"""Families of the chains that routed packets come by; the others' have no words for what is asked here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Ruleset:
         return [
             BaseChain(found["family"], found["table"], found["name"], hook, found.get("policy", "accept"))
             for found in self._list("chain", "list chains")
-            if found.get("hook") == hook and found.get("type") == "filter"
+            if found.get("hook") == hook and found.get("type") == "filter" and found["family"] in _ROUTED
         ]
 
     def rules(self, chain: BaseChain) -> list[Rule]:

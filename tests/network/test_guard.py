@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from paas.errors import SystemFailure
 from paas.network import neighbours
 from paas.network.guard import Guard
+from paas.network.network import Network
 from paas.network.rules import Forward
 from paas.system.run import run
+from tests.network.conftest import SETTINGS
 from tests.network.world import HOST, REMOTE, VIP, World
 
 
@@ -57,6 +60,38 @@ def test_nothing_is_done_while_nothing_changes(world: World) -> None:
     check(world, guard)
     assert nft(world, "list tables") == before
     assert not world.host.run(world.network.repair)
+
+
+def test_what_could_not_be_mended_is_tried_again(world: World) -> None:
+    class Refused(Network):
+        refusals = 1
+
+        def repair(self) -> bool:
+            if self.refusals:
+                self.refusals -= 1
+                raise SystemFailure("not now")
+            return world.network.repair()
+
+    guard = Guard(world.host.run(lambda: Refused(SETTINGS)))
+    nft(world, "flush ruleset")
+    with pytest.raises(SystemFailure):
+        check(world, guard)
+    check(world, guard)
+    assert "table inet paas_test" in nft(world, "list tables")
+
+
+def test_an_engine_that_starts_leaves_the_table_until_it_knows_all(world: World) -> None:
+    world.network.set_linked({VIP: [world.address(0)]}, frozenset({(world.address(1), VIP)}))
+    before = nft(world, "list ruleset")
+    next_one = world.host.run(lambda: Network(SETTINGS))
+    next_one.set_linked({VIP: [world.address(1)]}, frozenset())
+    next_one.set_service(VIP, {80: [(world.address(1), 5000)]})
+    assert nft(world, "list ruleset") == before
+
+
+def test_a_firewall_that_routed_packets_never_see_is_left_alone(world: World) -> None:
+    nft(world, "table arp other { chain c { type filter hook input priority 0; policy drop; }\n }")
+    assert world.host.run(world.network.admit) == []
 
 
 _POLICY = "type filter hook {hook} priority 0; policy drop; {before}\n }}\n }}"
