@@ -20,6 +20,7 @@ from paas.state.database import Database
 from paas.system.files import ensure_directory, remove_tree, sync_directory
 
 _TEMPORARY = ".tmp-"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _FEW = 64
 """Up to so many files and directories are synced one by one; more are synced with their whole file system."""
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -65,6 +66,8 @@ class LayerFiles:
         """Called when another directory has come in the place of a layer's: what runs on it has the former one."""
         self._sound: set[int] = set()
         """Numbers of layers that were looked at, or made, since the start."""
+        self._unsealable: set[int] = set()
+        """Numbers of damaged layers, which are not read again by themselves."""
         self._root = ensure_directory(root, mode=0o700)
         self._root.chmod(0o700)  # set-id programs of images lie below, with their real owners: no user may reach them
 
@@ -149,17 +152,19 @@ class LayerFiles:
     def replace(self, layer: Layer, draft: LayerDraft, seal: str) -> None:
         """Put a draft in the place of a directory that is damaged or missing.
 
-        What lies there now is set aside until the next start: containers may be running on it.
+        What lies there now is set aside until the machine starts again: containers may be running on it, and go on
+        when the engine ends.
         """
         path = self.path(layer.number)
         with self._db.transaction():
             seals.set_shape(self._db, layer.number, seal)
             if path.exists():
-                path.rename(self._root / f"{_TEMPORARY}{secrets.token_hex(6)}")
+                path.rename(self._root / f"{_aside()}{secrets.token_hex(6)}")
             draft.upper.rename(path)
             self.replaced(layer)
         sync_directory(self._root)
         self._sound.add(layer.number)
+        self._unsealable.discard(layer.number)
 
     def problem(self, layer: Layer, *, again: bool = False) -> str | None:
         """What is wrong with a layer's directory, looked at from outside; None if nothing.
@@ -203,6 +208,17 @@ class LayerFiles:
         seals.set_content(self._db, layer.number, known.shape, found)
         return None
 
+    def seal_one(self, cancelled: Callable[[], bool]) -> bool:
+        """Read the files of a layer that nobody has read yet, so that a change of them is found later. False: all have
+        been. Raises Cancelled."""
+        lacking = set(seals.lacking(self._db)) - self._unsealable
+        if not lacking:
+            return False
+        layer = next((each for each in images.layers(self._db) if each.number == max(lacking)), None)
+        if layer is not None and self.altered(layer, cancelled) is not None:
+            self._unsealable.add(layer.number)
+        return True
+
     def remove_directory(self, layer: Layer) -> None:
         """After its row: a directory without a row is removed by `recover`, a row without one would be a hole."""
         path = self.path(layer.number)
@@ -220,10 +236,15 @@ class LayerFiles:
         for layer in images.unsettled_layers(self._db):
             images.delete_layer(self._db, layer.number)
         known = {str(layer.number): layer for layer in images.layers(self._db)}
-        present = {entry.name for entry in self._root.iterdir()}
+        present = {entry.name for entry in self._root.iterdir() if not entry.name.startswith(_aside())}
         for name in present - set(known) - {".empty"}:
             remove_tree(self._root / name)
         return [layer for name, layer in known.items() if name not in present]
+
+
+def _aside() -> str:
+    """How names begin of directories that containers may be running on, since this start of the machine."""
+    return f".aside-{_BOOT_ID.read_text().strip()}-"
 
 
 def _measure(top: Path) -> tuple[int, list[str]]:

@@ -20,7 +20,7 @@ from paas.image.reference import parse
 from paas.model import HistoryEntry, Image, ImageConfig, Layer
 from paas.names import nearest, shown
 from paas.paths import Paths
-from paas.state import images, seals
+from paas.state import images
 from paas.state.database import Database
 from paas.state.images import ImageRow
 from paas.system.mounts import architecture as machine_architecture
@@ -50,8 +50,6 @@ class ImageStore:
         self._lock = threading.RLock()
         """Held between finding something and leasing it, and while garbage is chosen."""
         self._leases: set[Lease] = set()
-        self._unsealable: set[int] = set()
-        """Numbers of damaged layers, which are not looked at again by themselves."""
         self.origins = Origins(db)
         self._garbage = Garbage(db, self._files, self._lock, self._leases)
 
@@ -132,13 +130,7 @@ class ImageStore:
     def seal_one(self, cancelled: Callable[[], bool]) -> bool:
         """Read the files of a layer that nobody has read yet, so that a change of them is found later. False: all have
         been. Raises Cancelled."""
-        for number in seals.lacking(self._db):
-            layer = next((each for each in self.layers() if each.number == number), None)
-            if layer is not None and number not in self._unsealable:
-                if self._files.altered(layer, cancelled) is not None:
-                    self._unsealable.add(number)
-                return True
-        return False
+        return self._files.seal_one(cancelled)
 
     def recover(self) -> list[Layer]:
         """At start: remove half-made layers; returns those that the database has and the disk has not."""

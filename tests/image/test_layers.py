@@ -9,6 +9,7 @@ from paas.errors import SystemFailure
 from paas.image.store import ImageStore
 from paas.model import Layer
 from paas.paths import Paths
+from paas.state import seals
 from paas.state.database import Database
 
 ID = "sha256:" + "1" * 64
@@ -91,6 +92,30 @@ def test_recover_reports_what_is_missing_and_a_commit_brings_it_back(store: Imag
     assert store.recover() == [layer]
     assert add(store, a="1") == layer
     assert store.recover() == []
+
+
+def test_what_containers_may_run_on_stays_until_the_machine_starts_again(
+    store: ImageStore, db: Database, paths: Paths
+) -> None:
+    layer = add(store, a="1", b="2")
+    (store.layer_directory(layer.number) / "b").unlink()
+    (paths.layers / ".aside-another-start-of-the-machine-1").mkdir()
+    fresh = ImageStore(db, paths)  # as the next engine, which has not looked at the layer yet
+    add(fresh, a="1", b="2")
+    assert ImageStore(db, paths).recover() == []
+    assert (store.layer_directory(layer.number) / "b").read_text() == "2"
+    aside = [path for path in paths.layers.iterdir() if path.name.startswith(".")]
+    assert [[file.name for file in path.iterdir()] for path in aside] == [["a"]]
+
+
+def test_a_layer_that_is_whole_again_is_sealed(store: ImageStore, db: Database) -> None:
+    layer = add(store, a="1", b="2")
+    (store.layer_directory(layer.number) / "b").unlink()
+    assert store.seal_one(lambda: False)
+    assert not store.seal_one(lambda: False), "what is damaged is read once"
+    add(store, a="1", b="2")
+    assert store.seal_one(lambda: False)
+    assert seals.lacking(db) == []
 
 
 def test_a_commit_that_failed_after_its_rename_does_not_block_the_next(store: ImageStore, db: Database) -> None:
