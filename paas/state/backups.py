@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,8 +51,11 @@ class Backup:
 
 
 class Backups:
+    """Thread-safe."""
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._making = threading.Lock()
 
     def listing(self) -> list[Backup]:
         """The newest first."""
@@ -75,6 +79,10 @@ class Backups:
 
     def make(self, database: Path, reason: Reason) -> Backup:
         """Copy a database that others may be using. Raises Damaged, DiskFull, SystemFailure; then there is none."""
+        with self._making:  # two at once would have the same number
+            return self._make(database, reason)
+
+    def _make(self, database: Path, reason: Reason) -> Backup:
         ensure_directory(self._directory, mode=0o700)
         size = database.stat().st_size
         free = shutil.disk_usage(self._directory).free
@@ -110,8 +118,13 @@ class Backups:
 
         Raises Conflict, when the backup has another schema than `most` or an older one, or is damaged.
         """
-        with _opened(backup.path) as copy:
-            problem = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        try:
+            with _opened(backup.path) as copy:
+                problem = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+                if copy.execute("PRAGMA user_version").fetchone()[0] != backup.schema:
+                    problem = "its schema is not what its name says"  # SQLite takes an empty file for a whole database
+        except sqlite3.DatabaseError as error:
+            problem = str(error)
         if problem != "ok":
             raise Conflict(f"The backup {backup.name} is damaged: {problem}", hint="system:backups lists the others.")
         if backup.schema > most:
@@ -140,7 +153,7 @@ class Backups:
 
 
 def _set_aside(database: Path) -> Path | None:
-    """Give a database, with its write-ahead log, another name."""
+    """Give a database another name beside its own, so that at no moment there is none; its write-ahead log moves."""
     if not database.exists():
         return None
     number = 1
@@ -149,7 +162,7 @@ def _set_aside(database: Path) -> Path | None:
     for end in ("-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             database.with_name(database.name + end).rename(former.with_name(former.name + end))
-    database.rename(former)
+    os.link(database, former)
     return former
 
 

@@ -137,7 +137,7 @@ class Database:
             try:
                 yield
             except sqlite3.DatabaseError as error:
-                if self._depth or (error.sqlite_errorcode & 0xFF) not in (
+                if self._depth or (getattr(error, "sqlite_errorcode", 0) & 0xFF) not in (
                     sqlite3.SQLITE_CORRUPT,
                     sqlite3.SQLITE_NOTADB,
                     sqlite3.SQLITE_IOERR,
