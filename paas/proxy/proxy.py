@@ -320,9 +320,10 @@ class Proxy:
                 log.error("nginx ended unexpectedly; another one is started")
                 try:
                     self._swap(list(self._source()), force=True)
+                    continue
                 except PaasError as error:
                     log.error("nginx cannot be started: %s", error.message)
-                    self._closing.wait(1.0)
+            self._closing.wait(1.0)  # without the lock: a change of the routes may be what helps
 
 
 def _ports_of(generation: Generation) -> set[int]:

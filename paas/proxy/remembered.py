@@ -37,9 +37,9 @@ class Remembered:
         if dict(routes) == self.routes:
             return
         self._routes = dict(routes)
-        ensure_directory(self._file.parent, mode=0o711)
         text = json.dumps([asdict(route) for route in routes.values()], default=str)
         try:
+            ensure_directory(self._file.parent, mode=0o711)
             write_atomic(self._file, text, mode=0o600)
         except OSError as error:
             log.error("What nginx serves cannot be noted: %s", error.strerror)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from paas.errors import SystemFailure
 from paas.proxy.nginx import Generation
 from paas.system.files import remove_tree
 from paas.system.sockets import open_ports
@@ -50,6 +51,13 @@ def pause(living: int, limit: int, since_last: float) -> float:
     """Seconds that the next swap is to wait, with so many replaced ones living on."""
     wanted = _PAUSE * (max(0, living - 1) / limit) ** 2
     return max(0.0, wanted - since_last)
+
+
+def _remove(generation: Generation) -> None:
+    try:
+        remove_tree(generation.directory)
+    except (OSError, SystemFailure) as error:  # the next engine tries again
+        log.error("%s cannot be removed: %s", generation.directory, error)
 
 
 class Replaced:
@@ -108,7 +116,7 @@ class Replaced:
                 self._watching = bool(self._old)
                 going_on = self._watching
             for old in over:
-                remove_tree(old.generation.directory)
+                _remove(old.generation)
             if not going_on:
                 return
 

@@ -11,6 +11,7 @@ import pytest
 
 from paas.proxy.nginx import Generation
 from paas.proxy.replaced import Replaced, pause
+from paas.system import mounts
 from tests.harness.waiting import wait_until
 
 LIMIT = 3
@@ -123,3 +124,22 @@ def test_room_is_made_by_one_that_ends_by_itself(
     clock.now += 10
     waiting.join(10)
     assert not waiting.is_alive() and not any(old.told for old in olds)
+
+
+def test_one_whose_files_cannot_be_removed_does_not_keep_the_others(
+    tmp_path: Path, replaced: Replaced, clock: Clock
+) -> None:
+    stuck, other = Fake(tmp_path, 1), Fake(tmp_path, 2)
+    (tmp_path / "lower").mkdir()
+    mounts.bind(tmp_path / "lower", stuck.directory)
+    try:
+        for old in (stuck, other):
+            replaced.add(old, {1}, 30.0)
+
+        def gone() -> bool:
+            clock.now += 0.3
+            return not other.directory.exists()
+
+        wait_until(gone, "the other is removed")
+    finally:
+        mounts.unmount(stuck.directory)
