@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.errors import Conflict
+from paas.errors import Conflict, PaasError
 from paas.state.backups import Backups
 from paas.state.database import Database
 from paas.state.migrations import MIGRATIONS
@@ -23,12 +23,12 @@ def database(tmp_path: Path) -> Path:
 
 def test_backups_made_at_once_have_numbers_of_their_own(database: Path) -> None:
     backups = Backups(database.parent / "backups")
-    failed: list[BaseException] = []
+    failed: list[PaasError] = []
 
     def make() -> None:
         try:
             backups.make(database, "asked")
-        except BaseException as error:
+        except PaasError as error:
             failed.append(error)
 
     threads = [threading.Thread(target=make) for _ in range(6)]
