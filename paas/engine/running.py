@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from paas.apps.claims import Claims
 from paas.apps.ports import Ports
@@ -127,11 +127,10 @@ def take_over(base: Foundation, undo: ExitStack) -> Running:
     lost = supervisor.adopt({**containers.present(), **detached.present()})
     containers.adopt()
     detached.adopt()
-    base.network.restore(replace(services.wanted(), proxy=base.proxy.ports_in_force()))
+    services.restore(base.proxy.ports_in_force())
     guard = Guard(base.network)
     undo.callback(guard.close)
     guard.start()
-    services.linked.publish()
     routing.start()
     routing.announce_start(lost)
     containers.boot()  # before the apps, which may have their data in them

@@ -161,6 +161,7 @@ class LocalScheduler:
         running = [instance for instance in ending if self._runtime.pid(instance.id) is not None]
         if not running:
             return
+        undo.callback(self._services.publish, app)  # the last to be undone: those that have not ended serve again
         for instance in running:
             self._services.set_leaving(instance.id, True)
             undo.callback(self._services.set_leaving, instance.id, False)

@@ -50,7 +50,7 @@ class Pressure:
         for instance in running:
             kills, forks = self._runtime.refusals(instance.id)
             before = self._seen[instance.id]
-            if self._runtime.pid(instance.id) is None or (kills, forks) == before:
+            if (kills, forks) == before or self._runtime.pid(instance.id) is None:
                 continue  # its end is told by whoever waits for it
             self._seen[instance.id] = (kills, forks)
             if kills > before[0]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from paas.model import WEB, Instance, InstanceState, Release
@@ -35,6 +37,8 @@ class Services:
         self.hold = float(settings.hold_timeout)
         """Seconds that requests wait while there is no instance."""
         self._lock = threading.Lock()
+        self._publishing = threading.Lock()
+        """Held from reading rows until the network does what they say: the last to read is the last to be heard."""
         self._leaving: frozenset[str] = frozenset()
         """Instances that run and get no new connections because they are about to be ended."""
         self._forwards: dict[int, list[Forward]] = {}
@@ -52,23 +56,31 @@ class Services:
 
     def publish(self, app: App) -> None:
         """Point new connections at the instances that run now: one change of the network, atomic."""
-        release, web, hold = self._serving(app)
-        self._network.set_service(self.address(app), backends(release, web), hold=hold)
-        self._forwards[app.id] = forwards(release, web)
-        self._publish_forwards()
+        with self._publishing:
+            release, web, hold = self._serving(app)
+            self._network.set_service(self.address(app), backends(release, web), hold=hold)
+            self._forwards[app.id] = forwards(release, web)
+            self._publish_forwards()
         self.linked.publish()
 
     def withdraw(self, app: App) -> None:
         """Take an app out of the network altogether."""
-        for (owner, _process), address in services.addresses(self._db).items():
-            if owner == app.id:
-                self._network.remove_service(address)
-        self._forwards.pop(app.id, None)
-        self._publish_forwards()
+        with self._publishing:
+            for (owner, _process), address in services.addresses(self._db).items():
+                if owner == app.id:
+                    self._network.remove_service(address)
+            self._forwards.pop(app.id, None)
+            self._publish_forwards()
         self.linked.publish()
 
-    def wanted(self) -> NetworkState:
-        """Services and forwards of all apps as they ought to be, for a rebuild of the whole table."""
+    def restore(self, proxy: Mapping[int, int]) -> None:
+        """Make the network's whole table anew; `proxy` is public port -> local port of the nginx that serves."""
+        with self._publishing:
+            self._network.restore(replace(self._wanted(), proxy=proxy))
+        self.linked.publish()
+
+    def _wanted(self) -> NetworkState:
+        """Services and forwards of all apps as they ought to be."""
         found: dict[IPv4Address, Backends] = {}
         held: set[tuple[IPv4Address, int]] = set()
         for app in apps.listing(self._db):

@@ -119,10 +119,10 @@ class Supervisor:
         if status.oom:
             self._runtime.note(id, f"{reason}; resource:limit --memory allows more")
         log.warning("%s of %s %s", row.instance.name, app.name, reason)
+        if again:  # first: it is not asked for a second time when what follows fails
+            self._restart_later(row.instance, back_off(restarts))
         self._services.publish(app)
         self._changed(app)
-        if again:
-            self._restart_later(row.instance, back_off(restarts))
 
     def _policy(self, app: App, instance: Instance) -> Restart:
         release = releases.current(self._db, app)

@@ -1,0 +1,93 @@
+"""What the network is told of instances, when several threads tell it and when it fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from paas.errors import SystemFailure
+from paas.model import WEB, Instance, InstanceState
+from paas.names import AppName
+from paas.runtime.runtime import Status
+from paas.schedulers.services import Services
+from paas.schedulers.supervise import Supervisor
+from paas.settings import Settings
+from paas.state import apps, releases
+from paas.state.apps import App
+from paas.state.database import Database
+from paas.system.locks import NamedLocks
+from tests.harness.waiting import wait_until
+
+ADDRESS = IPv4Address("10.86.0.1")
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    db = Database(tmp_path / "db")
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def app(db: Database) -> App:
+    app = apps.insert(db, AppName("wiki"))
+    instance = Instance("1" * 64, app.name, 1, WEB, 1, ADDRESS, 5000, InstanceState.RUNNING)
+    releases.insert_instance(db, app, instance)
+    return app
+
+
+def test_who_reads_first_is_not_the_last_to_be_heard(db: Database, app: App) -> None:
+    read: list[list[Instance]] = []
+    told: list[list[Instance]] = []
+    has_read, go_on = threading.Event(), threading.Event()
+
+    class Slow(Services):
+        def _serving(self, app: App) -> Any:
+            found = super()._serving(app)
+            if not has_read.is_set():
+                has_read.set()
+                go_on.wait(10)
+            read.append(found[1])
+            return found
+
+    network = SimpleNamespace(
+        set_service=lambda *_, **__: told.append(read[-1]),
+        set_forwards=lambda _: None,
+        set_linked=lambda *_: None,
+    )
+    services = Slow(Settings(), db, cast(Any, network), cast(Any, None))
+    first = threading.Thread(target=services.publish, args=(app,))
+    first.start()
+    has_read.wait(10)
+    releases.set_instance_state(db, "1" * 64, InstanceState.DRAINING)
+    second = threading.Thread(target=services.publish, args=(app,))
+    second.start()
+    second.join(0.2)  # it would be through by then, if it did not wait
+    go_on.set()
+    first.join(10)
+    second.join(10)
+    assert told[-1] == [], "the instance that leaves gets no new connections"
+
+
+def test_an_end_leads_to_a_restart_although_the_network_fails(db: Database, app: App) -> None:
+    def fail(_: App) -> None:
+        raise SystemFailure("not now")
+
+    unused: Any = None
+    runtime: Any = SimpleNamespace(status=lambda id: Status(False, 1), uptime=lambda id: 1.0)
+    services: Any = SimpleNamespace(publish=fail)
+    supervisor = Supervisor(
+        db, unused, runtime, unused, unused, services, unused, NamedLocks(), lambda app: None, at_once=1
+    )
+    try:
+        supervisor.ended("1" * 64)
+        # There is no release, so the restart fails: that counts as another one.
+        wait_until(lambda: releases.instances(db, app)[0].restarts > 1, "it is tried")
+    finally:
+        supervisor.close()
