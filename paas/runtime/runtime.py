@@ -8,27 +8,23 @@ import logging
 import os
 import secrets
 import socket
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from paas.errors import Conflict, NotFound, PaasError, SystemFailure
+from paas.errors import Conflict, PaasError, SystemFailure
 from paas.faults import reached
 from paas.image.passwd import resolve_user
 from paas.paths import Paths
-from paas.runtime import cgroups, conmon, oci, rootfs, terminals, usage
-from paas.runtime.bundle import Bundle
-from paas.runtime.containergroup import ContainerGroup
+from paas.runtime import cgroups, conmon, oci, rootfs, terminals
 from paas.runtime.exec import ExecSession, start_exec
+from paas.runtime.inspection import Inspection, Status, start_time
 from paas.runtime.sandbox import Sandbox, SandboxPool
 from paas.runtime.seccomp import CompiledProfile
 from paas.runtime.spec import Allowance, ContainerSpec
 from paas.runtime.steps import Steps
-from paas.runtime.usage import Usage
 from paas.runtime.watcher import Watcher
 from paas.settings import Settings
 from paas.system import mounts
@@ -37,31 +33,20 @@ from paas.system.files import ensure_directory, remove_tree, write_private
 from paas.system.processes import gone_within
 from paas.system.signals import signal_number
 
+__all__ = ["Runtime", "Status"]
+
 log = logging.getLogger(__name__)
 
 _DOOMED = "doomed-"
 _WITHOUT_KEEPER = 10.0
 """Seconds that a container whose conmon was killed has from its stop signal to SIGKILL."""
-_EXIT_FILE_PATIENCE = 2.0
-"""Seconds to wait for conmon's note after a process is gone; conmon itself may have been killed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """`exit_code` as a shell would give it (128 + signal); None while running, and when nobody could note it."""
-
-    running: bool
-    exit_code: int | None = None
-    oom: bool = False
-
-
-class Runtime:
+class Runtime(Inspection):
     """Thread-safe as long as one container is not created or removed twice at once."""
 
     def __init__(self, settings: Settings, paths: Paths) -> None:
-        self._settings = settings
-        self._paths = paths
-        self._places = conmon.Places(paths.run)
+        super().__init__(settings, paths)
         self._namespace = cgroups.RuntimeNamespace(paths.run)
         self._watcher = Watcher()
         self._keepers = Watcher()
@@ -139,7 +124,7 @@ class Runtime:
         reached("container:conmon-started")
         self._seccomp.keep(self._places.crun / spec.id / "seccomp.bpf")
         terminals.open_streams(pid)
-        (bundle.directory / "started").write_text(f"{pid} {_start_time(pid)}")
+        (bundle.directory / "started").write_text(f"{pid} {start_time(pid)}")
 
     def start(self, id: str) -> None:
         """Let a created container's process run, and watch it."""
@@ -242,89 +227,6 @@ class Runtime:
         for path in (places.crun / id, places.persist / id, places.sockets / id, places.exits / id):
             remove_tree(path)
 
-    # -- what is known --------------------------------------------------------------------------------------------
-
-    def ids(self) -> set[str]:
-        """Containers of which anything is on disk."""
-        return {entry.name for folder in (self._paths.containers, self._paths.bundles) for entry in folder.iterdir()}
-
-    def spec(self, id: str) -> dict[str, Any]:
-        """What a container was made from, without its environment. Raises NotFound."""
-        try:
-            value: dict[str, Any] = json.loads((self._home(id) / "spec.json").read_text())
-        except (OSError, ValueError):
-            raise NotFound(f"There is no container {id[:12]}") from None
-        return value
-
-    def pid(self, id: str) -> int | None:
-        """The container's first process, seen from the host; None when it is gone."""
-        try:
-            pid, started = map(int, (self._bundle(id).directory / "started").read_text().split())
-        except (OSError, ValueError):
-            return None
-        return pid if _start_time(pid) == started else None
-
-    def status(self, id: str) -> Status:
-        if self.pid(id) is not None:
-            return Status(running=True)
-        oom = cgroups.oom_kills(self._cgroup(id)) > 0
-        deadline = time.monotonic() + _EXIT_FILE_PATIENCE
-        note = self._places.exits / id
-        while self._bundle(id).directory.exists():
-            try:
-                return Status(running=False, exit_code=int(note.read_text()), oom=oom)
-            except (OSError, ValueError):
-                if time.monotonic() > deadline:
-                    break
-                time.sleep(0.005)
-        return Status(running=False, oom=oom)
-
-    def uptime(self, id: str) -> float:
-        """Seconds since the container's process began, although it may be gone; 0.0 where that is not known. Setting
-        the clock does not change it."""
-        try:
-            started = int((self._bundle(id).directory / "started").read_text().split()[1])
-        except (OSError, ValueError, IndexError):
-            return 0.0
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
-
-    def refusals(self, id: str) -> tuple[int, int]:
-        """How often a process of the container was killed for want of memory, and one more process refused."""
-        return cgroups.oom_kills(self._cgroup(id)), cgroups.refused_forks(self._cgroup(id))
-
-    def note(self, id: str, text: str) -> None:
-        """Add a line of ours to a container's log, if it can be written."""
-        at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        with contextlib.suppress(OSError), self.log_path(id).open("a") as log:
-            log.write(f"{at} stderr F paas: {text}\n")
-
-    def usage(self, id: str) -> Usage:
-        """What a container uses now; all zero when it does not run."""
-        return usage.of(self._cgroup(id), self.pid(id))
-
-    def processes(self, id: str) -> list[int]:
-        """All processes of a container, as the host sees them."""
-        return usage.processes(self._cgroup(id), self.pid(id))
-
-    def data(self, id: str) -> Path:
-        """What a container has changed: `upper` and `work` of an overlay upon its layers, owners as on disk."""
-        return self._home(id) / "data"
-
-    def root(self, id: str) -> Path:
-        """The mounted root of a container that runs, without what is mounted in it; owners are the host's."""
-        return self._bundle(id).root
-
-    def stubs(self, id: str) -> list[str]:
-        """Paths that were made, by us or by crun, only to be mounted over."""
-        try:
-            found: list[str] = json.loads((self._home(id) / "stubs.json").read_text())
-        except FileNotFoundError:
-            found = []
-        return [*found, "/dev", "/proc", "/sys"]
-
-    def log_path(self, id: str) -> Path:
-        return self._home(id) / "log"
-
     # -- terminals ------------------------------------------------------------------------------------------------
 
     def attach(self, id: str) -> socket.socket:
@@ -377,18 +279,6 @@ class Runtime:
             log.error("conmon of container %s is gone; the container is ended", id[:12])
             self.stop(id, grace=_WITHOUT_KEEPER)
 
-    def _home(self, id: str) -> Path:
-        return self._paths.containers / id
-
-    def _bundle(self, id: str) -> Bundle:
-        return Bundle(self._paths.bundles / id)
-
-    def _group(self, id: str) -> ContainerGroup:
-        return ContainerGroup(self._cgroup(id))
-
-    def _cgroup(self, id: str) -> str:
-        return f"{self._settings.cgroup}/{id}"
-
 
 def _remove_mounted(directory: Path) -> None:
     try:
@@ -396,16 +286,6 @@ def _remove_mounted(directory: Path) -> None:
         remove_tree(directory)
     except (PaasError, OSError) as error:
         log.error("%s cannot be removed: %s", directory, error)
-
-
-def _start_time(pid: int) -> int | None:
-    """When a process began, in clock ticks since boot: with its pid it names a process for good. See proc(5)."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in ("Z", "X") else int(fields[19])
 
 
 def _without_secrets(spec: ContainerSpec) -> dict[str, Any]:
