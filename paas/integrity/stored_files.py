@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from paas.apps.certs import Certs
 from paas.apps.lifecycle import Apps
-from paas.errors import PaasError
+from paas.errors import PaasError, SystemFailure
 from paas.integrity.finding import Asked, Finding
 from paas.paths import Paths
 from paas.source import repos
@@ -35,7 +35,11 @@ class Files:
 
     def _repository(self, app: App, asked: Asked) -> Iterator[Finding]:
         path = self._apps.repo(app)
-        problem = repos.problem(path, self._user) if path.is_dir() else "it is missing"
+        try:
+            problem = repos.problem(path, self._user) if path.is_dir() else "it is missing"
+        except SystemFailure as error:  # it may be whole: git was killed, say
+            yield Finding("repository", app.name, f"it cannot be checked: {error.message}", "Check once more.")
+            return
         if problem is None:
             return
         advice = f"--repair makes an empty one; then: git push paas master (as {app.name})"
@@ -63,13 +67,20 @@ class Files:
         for key in sorted(self._paths.ssh.glob("host_*")):
             if key.suffix == ".pub":
                 continue
-            if _is_key(key):
+            try:
+                data = key.read_bytes()
+            except OSError as error:  # it may be whole: there are too many open files, say
+                yield Finding("host key", key.name, f"it cannot be read: {error.strerror}", "Check once more.")
+                continue
+            if _is_key(data):
                 continue
             if asked.repair:
-                key.unlink()
-                yield Finding("host key", key.name, "it cannot be read", repaired="removed: the next start makes one")
+                place = _free(ensure_directory(self._paths.set_aside, mode=0o700), key.name)
+                key.rename(place)
+                done = f"set aside as {place}: the next start makes one"
+                yield Finding("host key", key.name, "it is no key", repaired=done)
             else:
-                yield Finding("host key", key.name, "it cannot be read", "Put it back, or let --repair remove it.")
+                yield Finding("host key", key.name, "it is no key", "Put it back, or let --repair make another.")
 
     def _logins(self) -> Iterator[Finding]:
         for file in sorted(self._paths.data.glob("registries*.json")):
@@ -79,11 +90,10 @@ class Files:
                 yield Finding("logins", file.name, "it cannot be read", f"Remove {file}, then log in again: paas login")
 
 
-def _is_key(file: Path) -> bool:
+def _is_key(data: bytes) -> bool:
     try:
-        data = file.read_bytes()
         (load_ssh_private_key if b"OPENSSH" in data else load_pem_private_key)(data, None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         return False
     return True
 

@@ -212,11 +212,22 @@ def collect(path: Path, user: str, keep: Sequence[str]) -> tuple[int, int]:
     return before, tree_size(path / "objects")
 
 
+_ILL_FORMED = 1
+"""How git fsck ends when an object, damaged or not, is not as git would make it."""
+
+
 def problem(path: Path, user: str) -> str | None:
-    """What git finds wrong with a repository, all objects read; None if nothing."""
+    """What of a repository is damaged or missing, all objects read; None if nothing. Raises SystemFailure.
+
+    What git would not make itself, as a date without a space before it, is no damage: it came so, and a push may have
+    it.
+    """
     argv = ["git", "--git-dir", str(path), "fsck", "--no-dangling", "--no-progress", "--no-reflogs"]
     done = system.run(argv, env=GIT_ENV, user=user, check=False, timeout=3600)
-    if done.status == 0:
-        return None
-    lines = [line for line in done.error.splitlines() if line.startswith(("error", "fatal"))] or ["git fsck fails"]
-    return lines[0].partition(": ")[2] or lines[0]
+    if done.status < 0:
+        raise system.failure(done)
+    lines = [*done.error.splitlines(), *done.text.splitlines()]
+    found = [line for line in lines if line.startswith(("error:", "fatal:", "missing "))]
+    if not found:
+        return None if done.status in (0, _ILL_FORMED) else f"git fsck ends with status {done.status}"
+    return found[0].removeprefix("error: ").removeprefix("fatal: ")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pwd
+import zlib
 
 import pytest
 
@@ -38,3 +39,26 @@ def test_an_account_that_does_not_exist() -> None:
     with pytest.raises(SystemFailure) as failed:
         account("nobody-of-that-name")
     assert failed.value.hint
+
+
+def test_what_a_push_may_have_is_no_damage(repository: Repository) -> None:
+    tree = repository.tree((b"0100644", b"x", repository.blob(b"x")))
+    text = f"tree {tree}\nauthor A <a@b>1 +0000\ncommitter A <a@b> 1 +0000\n\nx\n"
+    repository.git("update-ref", "refs/heads/master", repository.raw("commit", text.encode()))
+    assert repos.problem(repository.path, USER) is None
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "missing"])
+def test_damage(repository: Repository, damage: str) -> None:
+    blob = repository.blob(b"x")
+    repository.git("update-ref", "refs/heads/master", repository.commit(repository.tree((b"100644", b"x", blob))))
+    file = repository.path / "objects" / blob[:2] / blob[2:]
+    file.chmod(0o644)
+    match damage:
+        case "changed":
+            file.write_bytes(zlib.compress(b"blob 1\0y"))
+        case "cut":
+            file.write_bytes(b"")
+        case "missing":
+            file.unlink()
+    assert blob[2:] in (repos.problem(repository.path, USER) or "")
