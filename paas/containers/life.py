@@ -36,7 +36,8 @@ class Life:
     """Thread-safe. Rows are written first, so that an engine that dies half way leaves nothing unknown."""
 
     def __init__(self, parts: Parts, ended: Callable[[ContainerRow, float], None]) -> None:
-        """`ended(row)` is called, with the container's lock held, after one has ended; the row is as it is then."""
+        """`ended(row, uptime)` is called, with the container's lock held, after one has ended, with the row as it is
+        then and the seconds that it ran."""
         self._parts = parts
         self._db = parts.db
         self._runtime = parts.runtime

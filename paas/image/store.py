@@ -124,8 +124,9 @@ class ImageStore:
 
     def replace(self, layer: Layer, draft: LayerDraft) -> None:
         """Put a draft in the place of what is left of a layer."""
+        measured = self._files.measure(draft)
         with self._lock:
-            self._files.replace(layer, draft, self._files.measure(draft).shape)
+            self._files.replace(layer, draft, measured.shape)
 
     def seal_one(self, cancelled: Callable[[], bool]) -> bool:
         """Read the files of a layer that nobody has read yet, so that a change of them is found later. False: all have

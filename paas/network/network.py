@@ -194,7 +194,10 @@ class Network:
 
     def teardown(self) -> None:
         """Remove the table, the rules in other firewalls, the route and all links."""
-        neighbours.withdraw(self._ruleset, self._frame)
+        try:
+            neighbours.withdraw(self._ruleset, self._frame)
+        except SystemFailure as error:  # what is ours goes all the same
+            log.warning("the rules in other firewalls stay: %s", error.message)
         with self._lock:
             name = f"inet {self._frame.table}"
             self._nft.run(f"add table {name}\ndelete table {name}")

@@ -60,7 +60,10 @@ class Ruleset:
         return [Rule(rule["handle"], rule.get("comment", ""), tuple(rule.get("expr", ()))) for rule in found]
 
     def _list(self, kind: str, command: str) -> list[dict[str, Any]]:
-        entries = json.loads(self._nft.run(command) or "{}").get("nftables", [])
+        try:
+            entries = json.loads(self._nft.run(command) or "{}").get("nftables", [])
+        except ValueError as error:  # rules of others may have what this nft has no words for
+            raise SystemFailure(f"The kernel's rules cannot be read: {error}") from error
         return [entry[kind] for entry in entries if kind in entry]
 
 
