@@ -79,12 +79,12 @@ class LocalScheduler:
             self._commit(rollout, work, booted)
             reached("deploy:committed")
             undo.pop_all()
+        for instance in booted:  # first: they are the app's now, also when the network fails
+            self._runtime.watch(instance.id)
         self._services.publish(app)
         reached("deploy:published")
         self._followed(app)
         times["switch"] = time.monotonic() - mark
-        for instance in booted:
-            self._runtime.watch(instance.id)
         for instance in work.retire:
             self._services.set_leaving(instance.id, False)
         self._retirement.retire(self._draining(app))

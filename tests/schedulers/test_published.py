@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,9 @@ import pytest
 from paas.errors import SystemFailure
 from paas.model import WEB, Instance, InstanceState
 from paas.names import AppName
+from paas.output import Discard
 from paas.runtime.runtime import Status
+from paas.schedulers.local import LocalScheduler
 from paas.schedulers.services import Services
 from paas.schedulers.supervise import Supervisor
 from paas.settings import Settings
@@ -91,3 +94,26 @@ def test_an_end_leads_to_a_restart_although_the_network_fails(db: Database, app:
         wait_until(lambda: releases.instances(db, app)[0].restarts > 1, "it is tried")
     finally:
         supervisor.close()
+
+
+def test_instances_that_could_not_be_ended_get_connections_again(db: Database, app: App) -> None:
+    leaving: set[str] = set()
+    published: list[set[str]] = []
+
+    def fail(*_: object, **__: object) -> None:
+        raise SystemFailure("it does not end")
+
+    services: Any = SimpleNamespace(
+        hold=0.0,
+        set_leaving=lambda id, on: leaving.add(id) if on else leaving.discard(id),
+        publish=lambda app: published.append(set(leaving)),
+    )
+    unused: Any = None
+    runtime: Any = SimpleNamespace(pid=lambda id: 1, stop=fail)
+    booter: Any = SimpleNamespace(stop_timeout=lambda instance: 1)
+    retirement: Any = SimpleNamespace(drained=lambda *_: True)
+    scheduler = LocalScheduler(db, runtime, booter, unused, services, retirement, lambda app: None)
+    instances = [row.instance for row in releases.instances(db, app)]
+    with pytest.raises(SystemFailure), ExitStack() as undo:
+        scheduler._end_first(app, instances, Discard(), undo)
+    assert published == [{"1" * 64}, set()]
