@@ -91,6 +91,8 @@ class Supervisor:
 
     def ended(self, id: str) -> None:
         """A container's process is gone. Only instances that served are restarted: others were ended by us."""
+        if self._closing.is_set():  # the next engine finds out; the database may be closed
+            return
         known = self._reasons.pop(id, None)
         try:
             self._note_end(id, known)
