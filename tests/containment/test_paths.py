@@ -208,7 +208,7 @@ def test_a_commit_of_an_app_that_plays_with_links(machine: Machine, outside: Pat
                 assert SECRET not in seen.text
                 machine.paas("rmi", f"swapped:{number}")
     finally:
-        machine.paas("exec", "bystander.web.1", "sh", "-c", "touch /stop; rm -rf /d /e /l")
+        machine.paas("exec", "bystander.web.1", "sh", "-c", "touch /stop; until rm -rf /d /e /l; do sleep 0.1; done")
     machine.paas(
         "exec", "bystander.web.1", "sh", "-c", "rm -f /etc/issue; rm -rf /opt; mkdir /opt; echo kept >/opt/kept"
     )
