@@ -35,7 +35,7 @@ PROPERTIES = [
         "stack",
         "the image that buildpacks build on where no language's version needs another (debian:bookworm)",
     ),
-    Property("buildpacks", "build-env", "config vars that builds may see; none stays in the image", _names, ()),
+    Property("buildpacks", "build-env", "config vars that builds may see; none stays in the image", _names),
 ]
 
 

@@ -150,6 +150,8 @@ class Properties:
         found: dict[str, str | int | bool | None] = {}
         for item in self.of(noun):
             value = self.value(noun, item.key, app)
+            if isinstance(value, tuple | list):
+                value = ",".join(map(str, value))
             if not item.global_only:
                 found[f"{noun}-{item.key}"] = public(self.raw(noun, item.key, app) or "")
             found[f"{noun}-global-{item.key}"] = public(self.raw(noun, item.key, None) or "")

@@ -12,6 +12,7 @@ from paas.apps.environment import Environment, parse_assignments
 from paas.apps.keys import parse_public_key
 from paas.apps.ports import Ports, effective, parse, web_port
 from paas.apps.processes import of_release, parse_procfile, parse_scale
+from paas.apps.properties import Properties, Property
 from paas.errors import Conflict, InvalidInput
 from paas.model import ImageConfig, PortMap
 from paas.names import AppName, EnvKey, Hostname, ProcessType
@@ -93,6 +94,14 @@ def test_what_speaks_tls_keeps_to_itself(db: Database) -> None:
     with pytest.raises(Conflict, match="the same host port"):
         ports.exactly(one, [parse("http:9000:1"), parse("grpc:9000:1")])
     assert ports.exactly(one, [parse("https:50051:1")]), "in place of what was there"
+
+
+def test_values_with_several_parts_are_shown_as_they_are_typed(db: Database) -> None:
+    app = apps.insert(db, AppName("wiki"))
+    known = Properties(db, [Property("x", "names", "names", lambda text: tuple(text.split(",")), ())])
+    assert known.report("x", app) == {"x-names": "", "x-global-names": "", "x-computed-names": ""}
+    apps.set_property(db, app.id, "x:names", "a,b")
+    assert known.report("x", app)["x-computed-names"] == "a,b"
 
 
 def test_hostnames_of_all_scripts() -> None:
