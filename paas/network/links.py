@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from paas.errors import SystemFailure
 from paas.network.addresses import GATEWAY
+from paas.network.conntrack import forget_datagrams
 from paas.network.netlink import NetlinkError
 from paas.network.worker import NetlinkWorker
 
@@ -54,6 +55,10 @@ class Links:
     def remove(self, name: str) -> None:
         """Remove a link; nothing happens when it is not there."""
         self._run(lambda route: _remove(route, name), f"The network link {name} cannot be removed")
+
+    def forget(self, address: IPv4Address) -> None:
+        """Forget the flows of datagrams that this address had: the next to have it is somebody else."""
+        self._run(lambda route: forget_datagrams(address), f"The kernel's flows of {address} cannot be removed")
 
     def names(self) -> list[str]:
         """Links with our prefix and a number."""

@@ -75,9 +75,13 @@ class Network:
         """Give a network namespace (a file that pins it) the address, over a link with this name on the host."""
         self._links.add(netns, link, address)
 
-    def disconnect(self, link: str) -> None:
-        """Remove a link; harmless when it is not there."""
+    def disconnect(self, link: str, address: IPv4Address) -> None:
+        """Remove a link, and what the kernel knows of its address; harmless when it is not there."""
         self._links.remove(link)
+        try:
+            self._links.forget(address)
+        except SystemFailure as error:  # as where this part of the kernel is missing: the container ends all the same
+            log.warning("%s", error.message)
 
     def set_service(self, address: IPv4Address, ports: Mapping[int, Sequence[Backend]], *, hold: bool = False) -> None:
         """From now on new connections to the virtual address's ports go to these instances, in turn.

@@ -62,7 +62,7 @@ class Connector(Protocol):
 
     def connect(self, netns: Path, link: str, address: IPv4Address) -> None: ...
 
-    def disconnect(self, link: str) -> None: ...
+    def disconnect(self, link: str, address: IPv4Address) -> None: ...
 
 
 class SandboxPool:
@@ -200,7 +200,7 @@ class SandboxPool:
 
     def _destroy(self, sandbox: Sandbox | None, directory: Path) -> None:
         if sandbox is not None:
-            self._network.disconnect(sandbox.link)
+            self._network.disconnect(sandbox.link, sandbox.address)
             reached("sandbox:disconnected")
         for name in ("user", "net", "idmap"):
             mounts.unmount(directory / name)

@@ -82,8 +82,8 @@ def test_connecting_again_replaces(world: World, space: Namespace) -> None:
 
 
 def test_disconnecting_twice_is_harmless(world: World) -> None:
-    world.network.disconnect("nt1")
-    world.network.disconnect("nt1")
+    world.network.disconnect("nt1", world.address(0))
+    world.network.disconnect("nt1", world.address(0))
     assert [link["ifname"] for link in shown(world.host, "link") if link["ifname"].startswith("nt")] == ["nt2"]
 
 
@@ -93,7 +93,7 @@ def test_failure_leaves_no_link(world: World, space: Namespace) -> None:
         with pytest.raises(SystemFailure, match="nt9"):
             world.network.connect(netns, "nt9", IPv4Address("10.86.0.9"))
     assert "nt9" not in {link["ifname"] for link in shown(world.host, "link")}
-    world.network.disconnect("nt1")  # the thread behind it is home again
+    world.network.disconnect("nt1", world.address(0))  # the thread behind it is home again
 
 
 def test_many_threads_leave_no_descriptors(world: World) -> None:
@@ -102,7 +102,7 @@ def test_many_threads_leave_no_descriptors(world: World) -> None:
 
     before = descriptors()
     for _ in range(20):
-        thread = threading.Thread(target=world.network.disconnect, args=("nt9",))
+        thread = threading.Thread(target=world.network.disconnect, args=("nt9", IPv4Address("10.86.0.9")))
         thread.start()
         thread.join()
     assert descriptors() <= before

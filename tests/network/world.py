@@ -74,7 +74,7 @@ class Namespace:
         threading.Thread(target=answer, daemon=True).start()
         self._open.callback(_quietly, lambda: server.shutdown(socket.SHUT_RDWR))
 
-    def datagrams(self, port: int, address: str = "0.0.0.0") -> socket.socket:
+    def datagrams(self, port: int = 0, address: str = "0.0.0.0") -> socket.socket:
         """A UDP socket with this address."""
         return self.run(lambda: _bound(address, port))
 

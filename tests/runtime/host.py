@@ -40,7 +40,7 @@ class Links:
         assert netns.exists()
         self.connected[link] = address
 
-    def disconnect(self, link: str) -> None:
+    def disconnect(self, link: str, address: IPv4Address) -> None:
         self.connected.pop(link, None)
 
 
