@@ -18,6 +18,7 @@ from tests.harness.waiting import wait_until
 from tests.machine import Machine
 
 APP = "struck"
+OTHER = "bystander"
 SLOW = str(httpd("")["Dockerfile"]).replace("COPY", "RUN echo begun; sleep 297\nCOPY")
 
 
@@ -41,19 +42,30 @@ def repository(client: Client) -> Repository:
     return repository
 
 
+@pytest.fixture(scope="module")
+def other(client: Client) -> str:
+    client.repository(OTHER, httpd(OTHER)).push(OTHER)
+    return OTHER
+
+
 def pids(machine: Machine, pattern: str) -> list[str]:
     """Those whose command line matches, the youngest last."""
     return machine.run(["pgrep", "--full", pattern], check=False).text.split()
 
 
-def strike(machine: Machine, pattern: str) -> None:
+def strike(machine: Machine, pattern: str, *, of: str = "") -> None:
+    """Kill all whose command line matches; of one container, if that is given."""
     found = wait_until(lambda: pids(machine, pattern), f"{pattern} runs", 30)
+    if of:
+        files = [f"/proc/{pid}/cgroup" for pid in found]
+        listed = machine.run(["grep", "--files-with-matches", of, *files], check=False)
+        found = [line.split("/")[2] for line in listed.text.splitlines()] or found
     machine.run(["kill", "-9", *found], check=False)
 
 
-def instance(machine: Machine) -> str:
-    """The container that serves the app."""
-    return machine.paas("ps:inspect", APP).text.partition('"Id": "')[2].partition('"')[0]
+def instance(machine: Machine, app: str = APP) -> str:
+    """The container that serves an app."""
+    return machine.paas("ps:inspect", app).text.partition('"Id": "')[2].partition('"')[0]
 
 
 def struck_push(machine: Machine, repository: Repository, pattern: str) -> Completed:
@@ -103,24 +115,30 @@ def test_the_runtime_of_a_build_step(struck: Machine, repository: Repository, na
     push_again(struck, repository, name)
 
 
-@pytest.mark.parametrize("pattern", ["conmon .*--cid {id}", "^/dev/init -- /bin/sh -c exec httpd"])
-def test_an_instance(struck: Machine, repository: Repository, pattern: str) -> None:
-    id = instance(struck)
-    strike(struck, pattern.format(id=id))
+@pytest.mark.parametrize("pattern", ["conmon .*--cid {id}", "^/dev/init -- /bin/sh -c exec httpd", "^httpd "])
+def test_an_instance(struck: Machine, repository: Repository, other: str, pattern: str) -> None:
+    """Its monitor, its init, its program; and nobody else's."""
+    id, bystander = instance(struck), instance(struck, other)
+    strike(struck, pattern.format(id=id), of=id)
     wait_until(lambda: instance(struck) not in (id, ""), "another instance serves", 30)
     wait_until(lambda: struck.get(APP).status == 200, "the app answers")
+    assert struck.get(other).text == f"{other}\n"
+    assert instance(struck, other) == bystander
     assert_none(lambda: leaks(struck))
 
 
 @pytest.mark.parametrize("pattern", ["^nginx: master", "^nginx: worker", "^nginx: "])
-def test_nginx(struck: Machine, repository: Repository, pattern: str) -> None:
+def test_nginx(struck: Machine, repository: Repository, other: str, pattern: str) -> None:
+    before = instance(struck), instance(struck, other)
     strike(struck, pattern)
-    wait_until(lambda: answers(struck), "nginx serves again")
+    wait_until(lambda: answers(struck, APP) and answers(struck, other), "nginx serves again")
+    assert (instance(struck), instance(struck, other)) == before
     assert_none(lambda: leaks(struck))
+    assert struck.get(other).text == f"{other}\n"
 
 
-def answers(machine: Machine) -> bool:
+def answers(machine: Machine, app: str) -> bool:
     try:
-        return machine.get(APP, timeout=2).status == 200
+        return machine.get(app, timeout=2).status == 200
     except OSError:
         return False

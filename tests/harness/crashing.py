@@ -23,11 +23,10 @@ ELSEWHERE = frozenset(
         *("destroy:recorded", "destroy:withdrawn", "destroy:instances-gone", "destroy:row-deleted"),
         *("destroy:deleted", "destroy:unrouted", "image:tagged", "layer:doomed"),
         *("restart:end-recorded", "restart:healthy", "restart:committed"),
+        *("pull:downloaded", "pull:layer-kept"),
     ]
 )
 """Points that no push to an app passes that is there: bench/crash_points.py walks them."""
-UNWALKED = frozenset(["pull:downloaded", "pull:layer-kept"])
-"""These need a registry; what an interrupted pull leaves is looked at in tests/registry."""
 
 Action = Callable[[], Completed]
 

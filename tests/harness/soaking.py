@@ -20,11 +20,14 @@ ACTIONS = ("push", "push", "push", "config", "scale", "restart", "rollback", "do
 
 @dataclass(slots=True)
 class Known:
-    """An app as it has to be: bodies that it may answer with, the last one first."""
+    """An app as it has to be."""
 
     name: str
     repository: Repository
     bodies: list[str]
+    """Of all its releases, also of such as never came to be."""
+    serves: set[str]
+    """What it may answer with: one body, and those of pushes since that were struck."""
 
 
 class Soak:
@@ -42,7 +45,7 @@ class Soak:
         self.apps = []
         for number in range(apps):
             name = f"soak{number}"
-            known = Known(name, self.client.repository(name, httpd(f"{name}-0")), [f"{name}-0"])
+            known = Known(name, self.client.repository(name, httpd(f"{name}-0")), [f"{name}-0"], {f"{name}-0"})
             known.repository.push(name)
             self.apps.append(known)
 
@@ -77,7 +80,7 @@ class Soak:
         match action:
             case "push":
                 body = f"{app.name}-{number}"
-                app.bodies.insert(0, body)
+                app.bodies.append(body)
                 app.repository.commit({"index.html": f"{body}\n"})
                 return app.repository.start_push(app.name, self._said.fileno())
             case "config":
@@ -102,16 +105,31 @@ class Soak:
             body = f"{app.name}-{number}"
             app.repository.commit({"index.html": f"{body}\n"})
             app.repository.push(app.name)
-            app.bodies = [body]
-        wait_until(lambda: self._serves(app), f"step {number}: {app.name} serves one of {app.bodies[:3]}", 60)
+            app.bodies, app.serves = [body], {body}
+        elif action == "push":
+            app.serves = {app.bodies[-1]} | (app.serves if status != 0 else set())
+        elif action == "rollback":
+            app.serves |= set(app.bodies)
+        body = self._served(app, f"step {number}")
+        if status == 0:
+            app.serves = {body}
+        other = random.Random(number).choice(self.apps)
+        self._served(other, f"step {number}, which was not about it")
 
-    def _serves(self, app: Known) -> bool:
-        try:
-            answer = self.machine.get(app.name, timeout=2)
-        except OSError:
-            return False
-        assert answer.status != 200 or answer.text.strip() in app.bodies, f"{app.name} answers {answer.text!r}"
-        return answer.status == 200
+    def _served(self, app: Known, when: str) -> str:
+        """The body an app answers with, once it does. Raises AssertionError when it is not the app's, or none comes."""
+
+        def answered() -> str:
+            try:
+                answer = self.machine.get(app.name, timeout=2)
+            except OSError:
+                return ""
+            assert answer.status != 200 or answer.text.strip() in app.serves, (
+                f"{when}: {app.name} answers {answer.text!r} in place of {app.serves}"
+            )
+            return answer.text.strip() if answer.status == 200 else ""
+
+        return wait_until(answered, f"{when}: {app.name} serves {app.serves}", 60)
 
     def kill(self, what: str, chance: random.Random) -> None:
         machine = self.machine
@@ -134,7 +152,10 @@ class Soak:
         wait_until(lambda: self.client.ssh("version", check=False).status == 0, "ssh answers", 60)
 
     def quiet(self) -> None:
+        """Wait until nothing is left over, and look at every app."""
         assert_none(lambda: leaks(self.machine), 120)
+        for app in self.apps:
+            self._served(app, "all is quiet")
 
     def figures(self) -> dict[str, float]:
         """What is there: bytes and counts, by name."""
