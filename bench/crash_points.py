@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from paas.system.run import Completed
 from tests.harness.apps import busybox_root, httpd
-from tests.harness.crashing import Action, CrashPoints, declared
+from tests.harness.crashing import ALSO_ELSEWHERE, Action, CrashPoints, declared
 from tests.harness.registry import config_of
 from tests.harness.waiting import wait_until
 from tests.machine import Machine
@@ -60,6 +60,9 @@ class Commands:
             self._ssh("apps:rename", "renamed", APP)
         if self._ssh("ps:start", APP).status != 0:
             raise AssertionError(f"{APP} cannot be started")
+        for name in self._ssh("apps:list").text.split():
+            if name.startswith("gone-") and self._ssh("apps:destroy", name, "--force").status != 0:
+                raise AssertionError(f"{name} cannot be destroyed after all")
         wait_until(lambda: self.machine.get(APP).text == "walked\n", f"{APP} serves")
 
     def _ssh(self, *command: str) -> Completed:
@@ -125,7 +128,8 @@ def main() -> int:
         points = CrashPoints(machine)
         commands = Commands(points)
         commands.repository.commit({"index.html": "walked\n"}, "Another, or git pushes nothing")
-        points.walked |= set(points.passed(lambda: commands.repository.push(APP, check=False)))
+        passed = points.passed(lambda: commands.repository.push(APP, check=False))
+        points.walked |= set(passed) - ALSO_ELSEWHERE
         bad = 0
         actions = commands.all()
         for name in sys.argv[1:] or actions:

@@ -109,6 +109,7 @@ class LocalScheduler:
         with self._db.transaction():
             for row in releases.instances(self._db, app):
                 releases.set_instance_state(self._db, row.instance.id, InstanceState.DRAINING)
+            set_stopped(self._db, app.id, True)  # what it is, should the rest never come: to be started or destroyed
         reached("destroy:recorded")
         self._services.withdraw(app)
         reached("destroy:withdrawn")

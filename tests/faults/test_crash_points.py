@@ -7,7 +7,8 @@ import pytest
 from paas.system.run import Completed
 from tests.conftest import MachineMaker
 from tests.harness.apps import httpd
-from tests.harness.crashing import ELSEWHERE, CrashPoints, declared, words
+from tests.harness.client import Client
+from tests.harness.crashing import ALSO_ELSEWHERE, ELSEWHERE, CrashPoints, declared, words
 
 APP = "walked"
 FILES = httpd("0")
@@ -49,7 +50,19 @@ def test_every_point_of_a_deploy(points: CrashPoints) -> None:
         assert done.status == 0 or "`git push` again" in words(done), words(done)
         serves = served
 
+    points.walked |= ALSO_ELSEWHERE
     points.walk(push, check)
     assert push().status == 0
     assert machine.get(APP).text == f"{count}\n"
     assert declared() - points.walked == ELSEWHERE, "points without a walk, or walks without a point"
+    the_app_is_destroyed_after_all(points, client)
+
+
+def the_app_is_destroyed_after_all(points: CrashPoints, client: Client) -> None:
+    """A removal that was cut off leaves an app that is stopped, to be removed again."""
+    done = points.die("destroy:instances-gone", lambda: client.ssh("apps:destroy", APP, "--force", check=False))
+    assert done.status != 0
+    points.start()
+    points.check()
+    client.ssh("apps:destroy", APP, "--force")
+    points.check()
