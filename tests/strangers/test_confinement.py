@@ -105,6 +105,9 @@ def test_what_it_reaches(machine: Machine, door: int) -> None:
     assert set(found["programs"]) <= {"catatonit", "python", "python3", "git", "setpriv", "unshare"}
     assert not {"root", "home", "sys", "var", "boot", "mnt", "srv"} & (set(found["top"]) - {data.parts[1]})
     machine.paas("apps:destroy", "--force", "confined")
+    if key.status:  # other tests begin without one
+        for path in (data / "accounts").glob("id_ed25519*"):
+            path.unlink()
 
 
 def test_git_works_in_there(machine: Machine, door: int) -> None:
