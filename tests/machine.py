@@ -25,7 +25,7 @@ from paas.system.files import remove_tree
 from paas.system.run import Completed, Process
 from tests.harness import web
 from tests.harness.client import Client
-from tests.harness.leftovers import leftovers, namespace_of, processes_in
+from tests.harness.leftovers import leftovers, processes_in
 from tests.harness.link import new_link
 from tests.harness.spaces import oldest_cpu
 from tests.harness.waiting import wait_until
@@ -126,17 +126,16 @@ class Machine:
         """Cut the power: all processes and kernel state are gone when this returns. The disk stays."""
         if self._holder is None:
             return
-        namespace = namespace_of(self._init)
-        os.kill(self._init, signal.SIGKILL)  # the kernel ends everything in the pid namespace before its init
-        self._holder.wait(30)
-        self._holder, self._init = None, 0
-        if self._engine is not None:
-            self._engine.wait(10)
-            self._engine = None
-        self._link.disconnect()
-        wait_until(
-            lambda: not processes_in(namespace), "nothing of the machine runs"
-        )  # what was entered ends by itself
+        with Path(f"/proc/{self._init}/ns/pid").open() as held:  # else another machine may be given its number
+            os.kill(self._init, signal.SIGKILL)  # the kernel ends everything in the pid namespace before its init
+            self._holder.wait(30)
+            self._holder, self._init = None, 0
+            if self._engine is not None:
+                self._engine.wait(10)
+                self._engine = None
+            self._link.disconnect()
+            namespace = os.fstat(held.fileno()).st_ino
+            wait_until(lambda: not processes_in(namespace), "nothing of the machine runs")
         wait_until(self._no_cgroup, "the machine's cgroups are removed")
 
     def destroy(self) -> None:

@@ -16,13 +16,11 @@ def leftovers(token: str) -> list[str]:
     return [f"{kind}: {what}" for kind, what in _find(token)]
 
 
-def namespace_of(pid: int) -> int:
-    """The inode of a process's pid namespace."""
-    return Path(f"/proc/{pid}/ns/pid").stat().st_ino
-
-
 def processes_in(namespace: int) -> list[int]:
-    """The processes in a pid namespace, with their pids as this host sees them."""
+    """The processes in a pid namespace, by its inode, with their pids as this host sees them.
+
+    Hold it open meanwhile: the number of one that is gone is given to the next.
+    """
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
