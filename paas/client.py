@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
         return _fail("The paas engine is not running", "Start it: systemctl start paas")
     try:
         wire.send(connection, request, tuple(descriptors))
-        _forward_signals(connection, tty)
+        _forward_signals(connection, [rows, columns] if tty else None)
         status = _wait(connection)
     except wire.WireError as error:
         return _fail(f"The command cannot be sent: {error}")
@@ -134,7 +134,8 @@ def _wait(connection: socket.socket) -> int | None:
     return None
 
 
-def _forward_signals(connection: socket.socket, tty: bool) -> None:
+def _forward_signals(connection: socket.socket, told: list[int] | None) -> None:
+    """`told` is the size of the terminal, if there is one, as the engine knows it."""
     sent: list[int] = []
 
     def forward(number: int, _: object) -> None:
@@ -146,8 +147,10 @@ def _forward_signals(connection: socket.socket, tty: bool) -> None:
     names = {int(signal.SIGINT): "INT", int(signal.SIGTERM): "TERM"}
     for number in names:
         signal.signal(number, forward)
-    if tty:
+    if told is not None:
         signal.signal(signal.SIGWINCH, lambda *_: _tell(connection, {"winch": _size()}))
+        if _size() != told:  # it changed before anybody listened
+            _tell(connection, {"winch": _size()})
 
 
 def _tell(connection: socket.socket, frame: wire.Frame) -> None:

@@ -64,7 +64,7 @@ def test_what_changes_the_server_itself_is_not_done_over_ssh(machine: Machine, n
 
 
 def test_ten_pushes_at_once_all_arrive_and_a_running_app_answers_meanwhile(machine: Machine) -> None:
-    client = machine.client("pusher", admin=True)
+    client = machine.client("crowd", admin=True)
     repositories = [client.repository(f"at-once-{number}", httpd(f"app {number}")) for number in range(10)]
     client.repository("bystander", httpd("still here")).push("bystander")
     end, answers = threading.Event(), list[int]()
@@ -86,4 +86,4 @@ def test_ten_pushes_at_once_all_arrive_and_a_running_app_answers_meanwhile(machi
         end.set()
         for name in ["bystander", *(f"at-once-{number}" for number in range(10))]:
             machine.paas("apps:destroy", name, "--force", check=False)
-        machine.paas("ssh-keys:remove", "pusher")
+        machine.paas("ssh-keys:remove", "crowd")

@@ -29,6 +29,6 @@ def test_apps_come_back_after_a_power_cut_and_stay(new_machine: MachineMaker) ->
     machine.power_off()
     machine.boot()
     machine.engine_start()
-    wait_until(lambda: machine.get("quick", timeout=1).status == 200, "the app is back")
+    wait_until(lambda: machine.get("quick", timeout=20).status == 200, "the app is back")
     wait_until(lambda: "running" in machine.paas("ps:report", "quick").text, "its row says so")
-    assert machine.get("quick", timeout=2).text == "one\n"
+    assert machine.get("quick", timeout=20).text == "one\n"
