@@ -123,12 +123,7 @@ class Group:
 
     def remove(self) -> None:
         """Kill what is still in it, a process that its runtime could not take along perhaps, and remove it."""
-        deadline = time.monotonic() + _PATIENCE
-        while any(tree.exists() for tree in self._trees.values()) and time.monotonic() < deadline:
-            for tree in self._trees.values():
-                kill_all(tree)
-            remove(self.path)
-            time.sleep(0.002)  # a process that was killed may be there for a moment
+        end(self.path)
 
     def _create_v2(self, limits: Limits) -> None:
         tree = ROOT
@@ -296,7 +291,8 @@ def end(cgroup: str) -> None:
             for directory, _, _ in os.walk(top):
                 kill_all(Path(directory))
         remove(cgroup)
-        time.sleep(0.002)  # a process that was killed may be there for a moment
+        if any(top.exists() for top in tops):
+            time.sleep(0.002)  # a process that was killed may be there for a moment
 
 
 def _tops(cgroup: str) -> list[Path]:
