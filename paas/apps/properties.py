@@ -44,11 +44,6 @@ class Property:
         """Its name in the database."""
         return f"{self.noun}:{self.key}"
 
-    def row_of(self, process: str) -> str:
-        """The same for what is set for one process type; '' for all."""
-        assert self.scoped or not process
-        return f"{self.row}@{process}" if process else self.row
-
 
 class Properties:
     def __init__(self, db: Database, declared: Sequence[Property]) -> None:
