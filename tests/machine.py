@@ -195,13 +195,17 @@ class Machine:
         """As the host sees it; 0 while none runs."""
         return self._engine_pid if self._engine is not None else 0
 
-    def engine_start(self, timeout: float = 30.0) -> None:
-        """Start an engine; returns when it answers. Raises AssertionError with its words when it ends instead."""
+    def engine_start(self, timeout: float = 30.0, *, faults: Path | None = None) -> None:
+        """Start an engine; returns when it answers. Raises AssertionError with its words when it ends instead.
+
+        `faults` is the directory that paas/faults.py looks into.
+        """
         assert self._engine is None, "an engine runs already"
         before = len(self.engine_log)
         with (self.disk / "engine.log").open("ab") as log:
             argv = [sys.executable, "-m", "paas", "serve"]
-            engine = self.start(argv, stdout=log, stderr=log, env={"PYTHONPATH": str(self.project)})
+            environment = {"PYTHONPATH": str(self.project)} | ({"PAAS_FAULTS": str(faults)} if faults else {})
+            engine = self.start(argv, stdout=log, stderr=log, env=environment)
         self._engine = engine
         self._engine_pid = _child(engine.pid)
 
@@ -220,6 +224,12 @@ class Machine:
     def engine_kill(self) -> None:
         """`kill -9`."""
         self._end_engine(signal.SIGKILL)
+
+    def engine_died(self) -> None:
+        """Wait until the engine has ended by itself."""
+        assert self._engine is not None, "no engine runs"
+        self._engine.wait(60)
+        self._engine = None
 
     # From outside
 

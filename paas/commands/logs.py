@@ -18,7 +18,7 @@ from paas.commands.typed import ALL, count, moment
 from paas.containers import lookup
 from paas.errors import Conflict, NotFound, UsageError
 from paas.output import Hangup
-from paas.runtime.logs import Line, merge
+from paas.runtime.logs import Line, end_of, merge
 from paas.runtime.logs import follow as go_on
 from paas.runtime.logs import tail as read_tail
 from paas.state import containers, releases
@@ -88,11 +88,12 @@ def logs(
         text = f"{line.time} {line.text}\n" if timestamps else f"{line.text}\n"
         _write(ctx.stderr if line.stream == "stderr" else ctx.stdout, text)
 
-    for line in read_tail(path, ALL if number is None else number, wanted.filter):
+    end = end_of(path)
+    for line in read_tail(path, ALL if number is None else number, wanted.filter, until=end):
         show(line)
     if goes_on:
         stop = _UntilEnd(ctx, found.id) if found.row else ctx.hung_up
-        for _, line in go_on([path], stop):
+        for _, line in go_on({path: end}, stop):
             if wanted(line):
                 show(line)
 
@@ -141,8 +142,8 @@ def _of_app(ctx: Context, app: App, number: int, wanted: _Wanted, ps: str | None
         names.update(found := living())
         return found
 
-    running = list(names)
-    found = {path: read_tail(path, number, wanted.filter) for path in running}
+    running = {path: end_of(path) for path in names}
+    found = {path: read_tail(path, number, wanted.filter, until=end) for path, end in running.items()}
     for instance in past:
         ended = datetime.fromisoformat(instance.ended)
         if (wanted.since and ended < wanted.since) or ended < _oldest_needed(found, number):

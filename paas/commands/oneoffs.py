@@ -13,7 +13,7 @@ from paas.commands.typed import count
 from paas.deploy.oneoff import Attached
 from paas.errors import NotFound, UsageError
 from paas.output import to_json
-from paas.runtime.logs import follow
+from paas.runtime.logs import end_of, follow
 from paas.runtime.logs import tail as last_lines
 from paas.state.apps import App
 from paas.state.oneoffs import OneOffRow
@@ -108,10 +108,11 @@ def run_logs(ctx: Context, app: str | None, container: str | None, tail: bool, n
     def show(line_time: str, text: str) -> None:
         ctx.out.line(text if quiet else f"{line_time} app[{chosen}]: {text}")
 
-    for line in last_lines(logs[chosen], 100 if num is None else num):
+    end = end_of(logs[chosen])
+    for line in last_lines(logs[chosen], 100 if num is None else num, until=end):
         show(line.time, line.text)
     if tail and chosen in running:
-        for _, line in follow([logs[chosen]], ctx.hung_up):
+        for _, line in follow({logs[chosen]: end}, ctx.hung_up):
             show(line.time, line.text)
 
 

@@ -40,15 +40,53 @@ class _Parser:
         return Line(*(part.decode("utf-8", "replace") for part in (time, stream, data)))
 
 
-def tail(path: Path, count: int, wanted: Callable[[Line], bool] | None = None) -> list[Line]:
-    """The last `count` lines, or of those that are `wanted`; oldest first; none when there is no log."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far into which file a log has been read, in bytes; what follows begins with a line.
+
+    The file 0 stands for a log that is not there yet.
+    """
+
+    inode: int
+    offset: int
+
+
+def end_of(path: Path) -> Place:
+    """Where the next line of a log will begin.
+
+    Given to `tail` and then to `follow`, nothing is shown twice and nothing missed between them.
+    """
+    try:
+        with path.open("rb") as file:
+            info = os.fstat(file.fileno())
+            start = max(0, info.st_size - _BLOCK)
+            file.seek(start)
+            # A line that is being written counts as not there yet.
+            offset = start + file.read(info.st_size - start).rfind(b"\n") + 1
+            return Place(info.st_ino, offset)
+    except FileNotFoundError:
+        return Place(0, 0)
+
+
+def tail(
+    path: Path, count: int, wanted: Callable[[Line], bool] | None = None, *, until: Place | None = None
+) -> list[Line]:
+    """The last `count` lines before a place, or of those that are `wanted`; oldest first; none when there is no log."""
     lines: deque[Line] = deque(maxlen=count)
     parser = _Parser()
     try:
         with path.open("rb") as file:
+            info = os.fstat(file.fileno())
+            if until is not None and until.inode != info.st_ino:
+                return []  # rotated meanwhile: all of what is there now comes after that place
+            end = info.st_size if until is None else until.offset
             if wanted is None:
-                _seek_back(file, count * 4 + 64)
+                _seek_back(file, count * 4 + 64, end)
+            position = file.tell()
             for raw in file:
+                position += len(raw)
+                if position > end:
+                    break
                 if (line := parser.feed(raw)) is not None and (wanted is None or wanted(line)):
                     lines.append(line)
     except FileNotFoundError:
@@ -56,10 +94,9 @@ def tail(path: Path, count: int, wanted: Callable[[Line], bool] | None = None) -
     return list(lines)
 
 
-def _seek_back(file: IO[bytes], lines: int) -> None:
-    """Go to the beginning of a line at least so many lines before the end, reading backwards in blocks."""
-    file.seek(0, 2)
-    position, seen = file.tell(), 0
+def _seek_back(file: IO[bytes], lines: int, end: int) -> None:
+    """Go to the beginning of a line at least so many lines before an offset, reading backwards in blocks."""
+    position, seen = end, 0
     while position > 0 and seen <= lines:
         step = min(_BLOCK, position)
         position -= step
@@ -86,14 +123,14 @@ class Stop(Protocol):
 
 
 def follow(
-    paths: Sequence[Path], stop: Stop, more: Callable[[], Iterable[Path]] | None = None
+    places: Mapping[Path, Place], stop: Stop, more: Callable[[], Iterable[Path]] | None = None
 ) -> Iterator[tuple[Path, Line]]:
-    """Lines as they are written from now on, until `stop` is set or every log is gone. Rotation is followed.
+    """Lines of logs from their places on, until `stop` is set or every log is gone. Rotation is followed.
 
     `more` is asked about twice a second for logs that have come meanwhile, which are shown from their beginning; then
     it goes on without any log too.
     """
-    followed = {path: _Followed(path) for path in paths}
+    followed = {path: _Followed(path, place) for path, place in places.items()}
     seen = set(followed)
     pause, asked = 0.02, time.monotonic()
     try:
@@ -103,7 +140,7 @@ def follow(
                 asked = time.monotonic()
                 for path in set(more()) - seen:
                     seen.add(path)
-                    followed[path] = _Followed(path, at_end=False)
+                    followed[path] = _Followed(path)
             for path, log in list(followed.items()):
                 for line in log.read():
                     found = True
@@ -120,22 +157,22 @@ def follow(
 
 
 class _Followed:
-    def __init__(self, path: Path, *, at_end: bool = True) -> None:
+    def __init__(self, path: Path, place: Place | None = None) -> None:
         self._path = path
         self._parser = _Parser()
         self._file: IO[bytes] | None = None
         self._rest = b""
         self.gone = False
-        self._open(at_end=at_end)
+        self._open(place)
 
-    def _open(self, *, at_end: bool) -> None:
+    def _open(self, place: Place | None = None) -> None:
         try:
             self._file = self._path.open("rb")
         except FileNotFoundError:
             self.gone = True
             return
-        if at_end:
-            self._file.seek(0, 2)
+        if place is not None and place.inode == os.fstat(self._file.fileno()).st_ino:
+            self._file.seek(place.offset)
 
     def read(self) -> list[Line]:
         if self._file is None:
@@ -145,7 +182,7 @@ class _Followed:
             lines = self._lines()  # what came before the change, after our last look
             self._file.close()
             self._rest = b""
-            self._open(at_end=False)
+            self._open()
         while self.gone and (last := self._lines()):
             lines += last
         return lines

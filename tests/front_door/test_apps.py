@@ -181,8 +181,7 @@ def test_followed_logs_go_on_over_a_deploy(client: Client, repository: Repositor
     try:
         client.ssh("config:set", APP, "MARK=third")
         assert tail.stdout is not None
-        while tail.stdout.readline() != b"hello from third\n":
-            pass
+        assert b"hello from third\n" in iter(tail.stdout.readline, b"")
     finally:
         tail.terminate()
         tail.wait(10)

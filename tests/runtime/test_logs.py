@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from paas.runtime.logs import Line, follow, merge, tail
+from paas.runtime.logs import Line, end_of, follow, merge, tail
 
 from .host import Host
 
@@ -44,7 +44,7 @@ def _following(log: Path, stop: threading.Event) -> tuple[threading.Thread, list
     some = threading.Event()
 
     def work() -> None:
-        for _, line in follow([log], stop):
+        for _, line in follow({log: end_of(log)}, stop):
             seen.append(line.text)
             some.set()
 
@@ -70,6 +70,26 @@ def test_follow_through_a_replaced_file(tmp_path: Path) -> None:
         stop.set()
         thread.join(5)
     assert "old" not in seen and "two" in seen
+
+
+def test_nothing_is_missed_or_shown_twice_between_tail_and_follow(tmp_path: Path) -> None:
+    log, absent, stop = tmp_path / "log", tmp_path / "absent", threading.Event()
+    _write(log, "one")
+    with log.open("a") as file:
+        file.write("t stdout F tw")  # in the middle of being written
+    places = {path: end_of(path) for path in (log, absent)}
+    with log.open("a") as file:
+        file.write("o\n")
+    _write(absent, "three")
+    before = [line.text for path, place in places.items() for line in tail(path, 10, until=place)]
+    assert before == ["one"]
+    assert [line.text for line in tail(log, 10, lambda line: True, until=places[log])] == before
+    after = []
+    for _, line in follow(places, stop):
+        after.append(line.text)
+        if len(after) == 2:
+            stop.set()
+    assert after == ["two", "three"]
 
 
 def test_follow_ends_when_the_log_is_gone(tmp_path: Path) -> None:

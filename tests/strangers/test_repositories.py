@@ -30,7 +30,7 @@ FILE, DIRECTORY, LINK, MODULE = b"100644", b"40000", b"120000", b"160000"
 
 @pytest.fixture(scope="module")
 def pusher(machine: Machine) -> Iterator[Client]:
-    client = machine.client("stranger")
+    client = machine.client("pushing-stranger")
     machine.paas("apps:create", APP)
     client.repository("first", httpd("first")).push(APP)
     yield client

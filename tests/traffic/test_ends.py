@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.harness.waiting import wait_until
 from tests.traffic.conftest import World
 from tests.traffic.visitors import Crowd
@@ -26,17 +28,20 @@ def test_the_new_nginx_is_killed_as_it_is_to_serve(world: World) -> None:
     assert sum(crowd.report.lost.values()) <= 3 * 10
 
 
-def test_the_engine_is_killed_in_the_middle_of_a_swap(world: World) -> None:
-    machine = world.machine
+@pytest.mark.parametrize("point", ["nginx:started", "nginx:redirected"])
+def test_the_engine_is_killed_in_the_middle_of_a_swap(world: World, tmp_path: Path, point: str) -> None:
+    machine, host = world.machine, f"after-{point.partition(':')[2]}.example.com"
+    machine.engine_stop()
+    machine.engine_start(faults=tmp_path)
     with Crowd(machine.address, world.host, "--get", "4", "--post", "4", "--new", "2", "--pace", "0.01") as crowd:
-        killing = _as_the_next_nginx_starts(world, lambda file: machine.engine_kill())
-        said = world.client.ssh("domains:add", world.other, "halfway.example.com", check=False)
-        killing.join(10)
+        (tmp_path / "kill-at").write_text(point)
+        said = world.client.ssh("domains:add", world.other, f"halfway-{host}", check=False)
+        machine.engine_died()
         assert said.status != 0
         assert machine.get(world.app).status == 200
         machine.engine_start()
-        world.client.ssh("domains:add", world.other, "after.example.com")
-        wait_until(lambda: _text(world, "after.example.com") == "other\n", "the next change is served")
+        world.client.ssh("domains:add", world.other, host)
+        wait_until(lambda: _text(world, host) == "other\n", "the next change is served")
     assert not crowd.report.lost
     wait_until(lambda: len(_masters(world)) == 1, "one nginx is left", 40)
 
