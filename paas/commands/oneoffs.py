@@ -96,11 +96,13 @@ def run_logs(ctx: Context, app: str | None, container: str | None, tail: bool, n
     """Show what a detached command has printed: the newest of an app, or one by its name, also when it has ended."""
     found, name = _meant(ctx, app, container)
     platform = ctx.platform
-    logs = {row.name: platform.runtime.log_path(row.id) for row in reversed(platform.detached.of(found))}
-    running = set(logs)
-    for past in platform.kept_logs.of(found.id):
-        if past.name.startswith("run."):
-            logs.setdefault(past.name, platform.kept_logs.path(past))
+    rows = platform.detached.of(found)
+    kept = {past.id: past for past in platform.kept_logs.of(found.id) if past.name.startswith("run.")}
+    # One that has just ended may be among both; its log is with those that are kept then.
+    running = {row.name: platform.runtime.log_path(row.id) for row in reversed(rows) if row.id not in kept}
+    logs = dict(running)
+    for past in kept.values():
+        logs.setdefault(past.name, platform.kept_logs.path(past))
     chosen = name or next(iter(logs), "")
     if chosen not in logs:
         raise NotFound(f"{found.name} has run no {name or 'command detached'}", hint=f"run:list {found.name}")

@@ -123,11 +123,12 @@ class Detached:
             log.error("%s could not be ended: %s", row.name, error.message)
 
     def _finish(self, row: OneOffRow) -> None:
-        """Keep the log, remove the rest. Whoever comes second waits, and finds nothing to do."""
+        """Keep the log, remove the rest. Whoever comes second waits, and finds nothing to do.
+
+        It is listed until its log is kept, so that its output can be asked for at any time.
+        """
         with self._finishing:
-            with self._db.transaction() as connection:
-                done = connection.execute("DELETE FROM oneoffs WHERE id = ?", (row.id,)).rowcount
-            if not done:
+            if all(other.id != row.id for other in oneoffs.listing(self._db, row.app)):
                 return
             self._runtime.put_away(row.id)
             app = apps.by_id(self._db, row.app)
@@ -139,6 +140,7 @@ class Detached:
                 name=row.name,
                 started=row.started,
             )
+            oneoffs.delete(self._db, row.id)
             self._oneoff.linked.leave(row.id)
             self._runtime.remove(row.id)
             sandbox = self._held.pop(row.id, None)
