@@ -7,7 +7,7 @@ import os
 from paas.engine.lock import only_one
 from paas.network.network import Network
 from paas.paths import Paths
-from paas.proxy.proxy import stop_all
+from paas.proxy.generations import stop_all
 from paas.runtime import cgroups
 from paas.runtime.runtime import Runtime
 from paas.settings import Settings

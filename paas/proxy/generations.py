@@ -13,6 +13,7 @@ from paas.paths import Paths
 from paas.proxy import render
 from paas.proxy.nginx import Generation, free_ports
 from paas.proxy.render import Machine, Places, Public
+from paas.proxy.sections import Sections
 from paas.routes import Route
 from paas.settings import Settings
 from paas.system.accounts import account
@@ -32,8 +33,8 @@ class Generations:
         self._settings = settings
         self._root = paths.run / "nginx"
         self._scratch = paths.nginx / "scratch"
-        self._pages = paths.nginx / "pages"
         self._logs = paths.log / "nginx"
+        self.sections = Sections(paths.nginx / "pages", self._logs)
         self._last_port = settings.proxy_port_range[1]
         self.http2: Callable[[], bool] = lambda: True
 
@@ -62,10 +63,10 @@ class Generations:
         group = account(_WORKER_USER)[1]
         try:
             ensure_directory(directory, mode=0o711)
-            ensure_directory(directory / "apps", mode=0o711)
+            ensure_directory(directory / "users", mode=0o711)
             for name, text in files.items():
                 write_private(directory / name, text)
-                if name.endswith(".users"):  # the workers read these, and nobody else may
+                if name.startswith("users/"):  # the workers read these, and nobody else may
                     os.chown(directory / name, 0, group)
                     (directory / name).chmod(0o640)
         except OSError as error:
@@ -75,19 +76,19 @@ class Generations:
 
     def files(self, generation: Generation, routes: Sequence[Route], local: Mapping[int, int]) -> dict[str, str]:
         """What is to be in a generation's directory, by name. Raises InvalidInput."""
-        places = Places(generation.directory, self._pages, self._logs, self._scratch)
+        places = Places(generation.directory, self._logs, self._scratch)
         machine = Machine(
             _WORKER_USER,
             min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
             Path("/proc/net/if_inet6").exists(),
             str(_MIME_TYPES) if _MIME_TYPES.exists() else "",
         )
-        return dict(render.render(routes, local, self._public, places, machine, generation.number))
+        return render.render(routes, local, self._public, places, machine, self.sections)
 
-    def problem(self, route: Route) -> str | None:
-        """What nginx says against one app's configuration, tested alone; None if nothing."""
+    def problem(self, routes: Sequence[Route]) -> str | None:
+        """What nginx says against the configuration of some apps, tested without the others; None if nothing."""
         try:
-            test = self.write([route], self.free(self.public_ports([route])))
+            test = self.write(routes, self.free(self.public_ports(routes)))
         except InvalidInput as error:
             return error.message
         try:
@@ -123,3 +124,12 @@ class Generations:
     @property
     def _public(self) -> Public:
         return Public(self._settings.http_port, self._settings.https_port, self.http2())
+
+
+def stop_all(root: Path) -> None:
+    """End every nginx of a run directory at once; for taking everything down."""
+    for directory in (root / "nginx").glob("g[0-9]*"):
+        generation = Generation(directory)
+        generation.kill()
+        if not generation.wait(5) and (pid := generation.pid) is not None:
+            os.kill(pid, 9)

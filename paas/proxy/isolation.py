@@ -1,16 +1,14 @@
-"""One app's broken configuration never holds up another's: it is found by testing each alone, and left out."""
+"""One app's broken configuration never holds up another's: it is found by testing, and left out."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
 
 from paas.errors import PaasError
 from paas.paths import TEMPLATES
-from paas.proxy.remembered import Remembered
+from paas.proxy.remembered import Remembered, Texts
 from paas.routes import Route
 
 
@@ -30,34 +28,44 @@ class Isolation:
         self.refused = {}
 
     def without_the_broken(
-        self, routes: Sequence[Route], problem: Callable[[Route], str | None], error: PaasError
+        self, routes: Sequence[Route], problem: Callable[[Sequence[Route]], str | None], error: PaasError
     ) -> list[Route]:
         """These routes; in place of one that nginx refuses when tested alone, the app's last good one, or a page.
 
         Raises the error that nginx gave for all together when each is fine alone: then the fault is not an app's.
         """
-        found: list[Route] = []
-        refused: dict[str, str] = {}
-        for route in routes:
-            words = problem(route)
-            if words is None:
-                found.append(route)
-                continue
-            refused[route.app] = words
-            candidates = [self._good.routes.get(route.app), self._fallback(route)]
-            usable = [each for each in candidates if each is not None and problem(each) is None]
-            found += usable[:1]
+        refused = dict(_broken(routes, problem))
         if not refused:
             raise error
+        found: list[Route] = []
+        for route in routes:
+            if route.app not in refused:
+                found.append(route)
+                continue
+            candidates = [self._good.routes.get(route.app), self._fallback(route)]
+            usable = [each for each in candidates if each is not None and problem([each]) is None]
+            found += usable[:1]
         self.refused = refused
         self._good.keep({route.app: route for route in found})
         return found
 
 
-def digest_of(routes: Sequence[Route], http2: bool) -> str:
+def _broken(routes: Sequence[Route], problem: Callable[[Sequence[Route]], str | None]) -> Iterator[tuple[str, str]]:
+    """(app, what nginx says) of those it refuses alone: halves of halves are tested, so that few tests find one in
+    thousands."""
+    if not routes or (words := problem(routes)) is None:
+        return
+    if len(routes) == 1:
+        yield routes[0].app, words
+        return
+    middle = len(routes) // 2
+    yield from _broken(routes[:middle], problem)
+    yield from _broken(routes[middle:], problem)
+
+
+def digest_of(routes: Sequence[Route], http2: bool, texts: Texts) -> str:
     """What nginx's configuration depends on: the routes, what holds for all apps, and the templates."""
-    parts = [json.dumps(asdict(route), default=str, sort_keys=True) for route in routes]
-    parts += [str(http2), _templates()]
+    parts = [*map(texts.of, routes), str(http2), _templates()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -81,6 +81,16 @@ class Generation:
             return []
         return [pid for pid, sid in _nginx_processes() if sid == session]
 
+    def local_ports(self) -> set[int]:
+        """Those in its files."""
+        found = set()
+        for file in self.directory.rglob("*.conf"):
+            for line in file.read_text().splitlines():
+                words = line.strip().rstrip(";").split()
+                if words[:1] == ["listen"] and words[1].rpartition(":")[2].isdigit():
+                    found.add(int(words[1].rpartition(":")[2]))
+        return found
+
     @property
     def _config(self) -> Path:
         return self.directory / "nginx.conf"

@@ -8,10 +8,8 @@ at it, and the old one goes on with what it has until nothing is open on it.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from paas.errors import Conflict, InvalidInput, NotFound, PaasError, SystemFailure
 from paas.faults import reached
@@ -22,9 +20,10 @@ from paas.proxy.isolation import Isolation, digest_of
 from paas.proxy.logs import AppLogs
 from paas.proxy.nginx import Generation
 from paas.proxy.ports import PublicPorts
-from paas.proxy.remembered import Remembered
+from paas.proxy.remembered import Remembered, Texts
 from paas.proxy.render import State, longest_idle
 from paas.proxy.replaced import Replaced
+from paas.proxy.sections import section
 from paas.routes import Route
 from paas.settings import Settings
 from paas.system.files import ensure_directory, remove_tree, write_atomic
@@ -58,7 +57,8 @@ class Proxy:
         self._done = 0
         self._forced = 0
         self._source: Callable[[], Sequence[Route]] = tuple
-        self._isolation = Isolation(self._fallback, Remembered(paths.nginx / "served.json"))
+        self._texts = Texts()
+        self._isolation = Isolation(self._fallback, Remembered(paths.nginx / "served.json", self._texts))
         self._current: Generation | None = None
         self._digest = ""
         self._local: dict[int, int] = {}
@@ -112,23 +112,30 @@ class Proxy:
             if self._stopped.exists():
                 return
             if self._done < mine:
-                if force or not self._in_step():
-                    self._replaced.make_room()
-                with self._counting:
-                    covers, forced = self._asked, self._forced > self._done
-                with self._lock:
-                    if self._stopped.exists():  # while this waited
-                        return
-                    self._swap(list(self._source()), force=forced)
-                self._done = covers
+                self._bring_in_step()
             refused = self._isolation.refused.get(app or "")
         if refused is not None:
             raise SystemFailure(refused)
 
-    def _in_step(self) -> bool:
-        with self._lock:
-            wanted = digest_of(list(self._source()), self._generations.http2())
-            return self._current is not None and wanted == self._digest
+    def _bring_in_step(self) -> None:
+        has_waited = False
+        while True:
+            with self._lock:
+                if self._stopped.exists():  # while this waited
+                    return
+                with self._counting:
+                    covers, forced = self._asked, self._forced > self._done
+                wanted = list(self._source())
+                in_step = not forced and self._current is not None and self._digest_of(wanted) == self._digest
+                if in_step or has_waited or self._replaced.has_room():
+                    self._swap(wanted, force=forced)
+                    self._done = covers
+                    return
+            self._replaced.make_room()
+            has_waited = True
+
+    def _digest_of(self, routes: Sequence[Route]) -> str:
+        return digest_of(routes, self._generations.http2(), self._texts)
 
     def stop_serving(self) -> None:
         """End nginx, and start none until `start_serving`. What is open is finished."""
@@ -166,18 +173,24 @@ class Proxy:
         with self._lock:
             for route in self._source():
                 if route.app == app:
-                    return self._problem(route)
+                    return self._problem([route])
         raise NotFound(f"nginx does not serve {app}", hint=f"proxy:enable {app}")
 
     def forget(self, app: str) -> None:
         """Remove what is kept of an app that is gone: its logs and page."""
         self.logs.remove(app)
-        (self._pages / f"{app}.html").unlink(missing_ok=True)
+        self._forget(app)
 
     def renamed(self, app: str, new: str) -> None:
         """Let the logs of an app go on under its new name."""
         self.logs.rename(app, new)
+        self._forget(app)
+
+    def _forget(self, app: str) -> None:
         (self._pages / f"{app}.html").unlink(missing_ok=True)
+        with self._lock:
+            self._texts.forget(app)
+            self._generations.sections.forget(app)
 
     def damaged(self) -> list[str]:
         """Files of the nginx that serves which are not what was written; `nginx` when it does not run although it
@@ -186,7 +199,7 @@ class Proxy:
             current, routes = self._current, list(self._source())
             if current is None or current.pid is None:
                 return [] if self._stopped.exists() else ["nginx"]
-            if digest_of(routes, self._generations.http2()) != self._digest:
+            if self._digest_of(routes) != self._digest:
                 return []  # it serves something else on purpose: nginx refuses what an app asks for
             found = []
             for name, text in self._generations.files(current, routes, self._local).items():
@@ -210,21 +223,24 @@ class Proxy:
         if current is None:
             raise NotFound("nginx is not running")
         try:
-            return (current.directory / "apps" / f"{app}.conf").read_text()
+            found = section((current.directory / "apps.conf").read_text(), app)
         except OSError:
-            raise NotFound(f"nginx has no configuration for {app}") from None
+            found = None
+        if found is None:
+            raise NotFound(f"nginx has no configuration for {app}")
+        return found
 
     # -- inside, with the lock held -------------------------------------------------------------------------------
 
     def _swap(self, wanted: list[Route], *, force: bool = False) -> None:
         """The one place where another configuration comes to serve."""
-        http2 = self._generations.http2()
-        digest = digest_of(wanted, http2)
+        digest = self._digest_of(wanted)
         if digest == self._digest and not force and self._current is not None:
             self._isolation.accept(wanted)
             return
+        pages = {path.name for path in self._pages.iterdir()}
         for route in wanted:
-            if not (self._pages / f"{route.app}.html").exists():
+            if f"{route.app}.html" not in pages:
                 self.set_page(route.app, "undeployed")
         try:
             new, local = self._begin(wanted)
@@ -233,7 +249,7 @@ class Proxy:
             routes = self._isolation.without_the_broken(wanted, self._problem, error)
             for app, words in self._isolation.refused.items():
                 log.error("%s goes on with its former configuration: %s", app, words)
-            digest = digest_of(routes, http2)
+            digest = self._digest_of(routes)
             if digest == self._digest and not force and self._current is not None:
                 return
             new, local = self._begin(routes)
@@ -277,13 +293,13 @@ class Proxy:
         generation.wait(5)
         remove_tree(generation.directory)
 
-    def _problem(self, route: Route) -> str | None:
-        """What speaks against one app's configuration, looked at alone; None if nothing."""
+    def _problem(self, routes: Sequence[Route]) -> str | None:
+        """What speaks against the configuration of some apps, looked at without the others; None if nothing."""
         try:
-            self._ports.check(self._generations.public_ports([route]))
+            self._ports.check(self._generations.public_ports(routes))
         except Conflict as error:
             return error.message
-        return self._generations.problem(route)
+        return self._generations.problem(routes)
 
     def _fallback(self, route: Route) -> Route:
         """For an app that never had a configuration nginx takes: a page, and nothing that could be wrong."""
@@ -297,7 +313,7 @@ class Proxy:
                 self._ports.hold(local)
                 self._redirect(local)
             elif generation.pid is not None or generation.orphans():
-                self._replaced.add(generation, _ports_of(generation), _LONGEST_PATIENCE)
+                self._replaced.add(generation, generation.local_ports(), _LONGEST_PATIENCE)
             else:
                 remove_tree(generation.directory)
 
@@ -324,23 +340,3 @@ class Proxy:
                 except PaasError as error:
                     log.error("nginx cannot be started: %s", error.message)
             self._closing.wait(1.0)  # without the lock: a change of the routes may be what helps
-
-
-def _ports_of(generation: Generation) -> set[int]:
-    """The local ports in a generation's files."""
-    found = set()
-    for file in [generation.directory / "nginx.conf", *(generation.directory / "apps").glob("*.conf")]:
-        for line in file.read_text().splitlines() if file.exists() else ():
-            words = line.strip().rstrip(";").split()
-            if words[:1] == ["listen"] and words[1].rpartition(":")[2].isdigit():
-                found.add(int(words[1].rpartition(":")[2]))
-    return found
-
-
-def stop_all(root: Path) -> None:
-    """End every nginx of a run directory at once; for taking everything down."""
-    for directory in (root / "nginx").glob("g[0-9]*"):
-        generation = Generation(directory)
-        generation.kill()
-        if not generation.wait(5) and (pid := generation.pid) is not None:
-            os.kill(pid, 9)

@@ -1,11 +1,12 @@
-"""The last route of each app that nginx took, on disk: an engine that starts knows it although it never served it."""
+"""Routes as JSON; and the last route of each app that nginx took, on disk: an engine that starts knows it although it
+never served it."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,28 @@ from paas.system.files import ensure_directory, write_atomic
 log = logging.getLogger(__name__)
 
 
+class Texts:
+    """Each route as JSON, made once as long as it stays the same. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Route, str]] = {}
+
+    def of(self, route: Route) -> str:
+        known = self._known.get(route.app)
+        if known is None or known[0] != route:
+            known = self._known[route.app] = (route, json.dumps(route, default=_plain, sort_keys=True))
+        return known[1]
+
+    def forget(self, app: str) -> None:
+        self._known.pop(app, None)
+
+
 class Remembered:
     """Not thread-safe."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, texts: Texts) -> None:
         self._file = file
+        self._texts = texts
         self._routes: dict[str, Route] | None = None
 
     @property
@@ -37,7 +55,7 @@ class Remembered:
         if dict(routes) == self.routes:
             return
         self._routes = dict(routes)
-        text = json.dumps([asdict(route) for route in routes.values()], default=str)
+        text = "[" + ",\n".join(map(self._texts.of, routes.values())) + "]"
         try:
             ensure_directory(self._file.parent, mode=0o711)
             write_atomic(self._file, text, mode=0o600)
@@ -55,19 +73,25 @@ class Remembered:
         return {route.app: route for route in found}
 
 
-def _route(fields: dict[str, Any]) -> Route:
-    access = fields["access"]
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    return str(value)
+
+
+def _route(found: dict[str, Any]) -> Route:
+    access = found["access"]
     return Route(
-        app=AppName(fields["app"]),
-        hostnames=tuple(map(Hostname, fields["hostnames"])),
-        upstream=IPv4Address(fields["upstream"]),
-        listens=tuple(Listen(**listen) for listen in fields["listens"]),
-        settings=dict(fields["settings"]),
-        certificate=_path(fields["certificate"]),
-        secure=tuple(map(Hostname, fields["secure"])),
+        app=AppName(found["app"]),
+        hostnames=tuple(map(Hostname, found["hostnames"])),
+        upstream=IPv4Address(found["upstream"]),
+        listens=tuple(Listen(**listen) for listen in found["listens"]),
+        settings=dict(found["settings"]),
+        certificate=_path(found["certificate"]),
+        secure=tuple(map(Hostname, found["secure"])),
         access=Access(tuple((n, h) for n, h in access["users"]), tuple(access["allowed"])) if access else None,
-        redirections=tuple(Redirection(Hostname(r["source"]), r["target"], r["code"]) for r in fields["redirections"]),
-        maintenance=_path(fields["maintenance"]),
+        redirections=tuple(Redirection(Hostname(r["source"]), r["target"], r["code"]) for r in found["redirections"]),
+        maintenance=_path(found["maintenance"]),
     )
 
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
-from paas.model import TLS_SCHEMES
-from paas.paths import TEMPLATES
-from paas.proxy.servers import Upstream, check, servers
-from paas.proxy.settings import BY_KEY, SETTINGS, complete
+from paas.proxy.sections import Sections, joined, passing, placed, users_file
+from paas.proxy.servers import served
+from paas.proxy.settings import SETTINGS, complete
 from paas.proxy.sockets import Sockets
-from paas.routes import Listen, Route
+from paas.proxy.templates import template
+from paas.routes import Route
 
 State = Literal["undeployed", "deploying", "starting", "stopped", "crashed", "maintenance"]
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Directories of one generation of nginx, and those all generations share."""
+    """The directory of one generation of nginx, and those all generations share."""
 
     directory: Path
-    pages: Path
     logs: Path
     scratch: Path
 
@@ -51,7 +47,7 @@ class Public:
 
 def public_ports(routes: Sequence[Route], public: Public) -> list[int]:
     """The ports that have to be listened for; those all apps share always."""
-    return sorted({public.http, public.https, *(listen.port for route in routes for listen in _served(route))})
+    return sorted({public.http, public.https, *(listen.port for route in routes for listen in served(route))})
 
 
 def render(
@@ -60,53 +56,46 @@ def render(
     public: Public,
     places: Places,
     machine: Machine,
-    generation: int,
+    sections: Sections,
 ) -> dict[str, str]:
     """File names below the generation's directory -> their text. `local` maps public ports to those nginx opens.
 
     On the shared ports a hostname nobody has is refused; another port that a single app maps is served to any hostname.
     Raises InvalidInput for a route that holds what cannot stand in a configuration.
     """
-    for route in routes:
-        check(route)
-    sockets = Sockets(routes, local, public.http, public.https, ipv6=machine.ipv6, http2=public.http2)
-    files = {
-        "nginx.conf": _template("nginx.conf.j2").render(
-            generation=generation,
-            closed=sockets.closed(),
-            client_defaults=[s for s in SETTINGS if s.directive in _BEFORE_THE_HOST_IS_KNOWN],
-            directory=places.directory,
-            logs=places.logs,
-            scratch=places.scratch,
-            user=machine.user,
-            open_files=machine.open_files,
-            mime_types=machine.mime_types,
-            keepalive_time=_KEEPALIVE_TIME,
-        )
-    }
-    for route in routes:
-        settings = complete(route.settings)
-        files[f"apps/{route.app}.conf"] = _template("app.conf.j2").render(
-            route=route,
-            settings=settings,
-            directives=[
-                (BY_KEY[key].directive, value) for key, value in settings.items() if BY_KEY[key].directive and value
-            ],
-            upstreams=[Upstream(route, number) for number in sorted({listen.upstream for listen in _served(route)})],
-            servers=servers(route, sockets),
-            hsts=_hsts(settings),
-            users_file=places.directory / _users_file(route),
-            pages=places.pages,
-            logs=places.logs,
-        )
-        if route.access is not None and route.access.users:
-            files[_users_file(route)] = "".join(f"{name}:{hashed}\n" for name, hashed in route.access.users)
+    sockets = Sockets(routes, sorted(local), public.http, public.https, ipv6=machine.ipv6, http2=public.http2)
+    names = sum(len(route.hostnames) + len(route.redirections) for route in routes)
+    found = [sections.of(route, sockets) for route in routes]
+    text = template("nginx.conf.j2").render(
+        closed=sockets.closed(),
+        settings=_DEFAULTS,
+        directives=[(s.directive, s.default) for s in SETTINGS if s.directive and s.default],
+        passing=list(passing(_DEFAULTS)),
+        local=sorted(local.items()),
+        directory=places.directory,
+        logs=places.logs,
+        scratch=places.scratch,
+        user=machine.user,
+        open_files=machine.open_files,
+        mime_types=machine.mime_types,
+        keepalive_time=_KEEPALIVE_TIME,
+        names_hash=_names_hash(names),
+    )
+    files = {"nginx.conf": placed(text, local), "apps.conf": placed(joined(found), local)}
+    files |= {users_file(route.app): each.users for route, each in zip(routes, found, strict=True) if each.users}
     return files
 
 
-_BEFORE_THE_HOST_IS_KNOWN = ("client_header_timeout", "keepalive_timeout")
+def _names_hash(names: int) -> int:
+    """The most buckets of nginx's table of hostnames.
+
+    It tries one size after the other until no bucket is too long, beginning near the most where that is over 10,000.
+    """
+    return 8192 if names <= 1000 else max(12_000, 4 * names)
 
 
+_DEFAULTS = complete({})
+_IDLE = _DEFAULTS["keepalive-timeout"]
 _KEEPALIVE_TIME = 15
 """Seconds after which a client's connection is told to close with its next answer."""
 
@@ -114,8 +103,7 @@ _KEEPALIVE_TIME = 15
 def longest_idle(routes: Sequence[Route]) -> float:
     """Seconds after which none of the connections of now is open but those with a request in work."""
     return _KEEPALIVE_TIME + max(
-        (_seconds(complete(route.settings)["keepalive-timeout"]) for route in routes),
-        default=_seconds(BY_KEY["keepalive-timeout"].default),
+        (_seconds(route.settings.get("keepalive-timeout") or _IDLE) for route in routes), default=_seconds(_IDLE)
     )
 
 
@@ -123,25 +111,6 @@ def _seconds(time: str) -> float:
     """Of a time as the settings have it, `500ms` or `15s`."""
     number = time.rstrip("mshd")
     return float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[time[len(number) :]]
-
-
-def _served(route: Route) -> list[Listen]:
-    """Without a certificate nothing is served by TLS."""
-    return [listen for listen in route.listens if route.certificate is not None or listen.scheme not in TLS_SCHEMES]
-
-
-def _users_file(route: Route) -> str:
-    return f"apps/{route.app}.users"
-
-
-def _hsts(settings: Mapping[str, str]) -> str:
-    """The value of Strict-Transport-Security, '' for none."""
-    if settings["hsts"] != "true":
-        return ""
-    parts = [f"max-age={settings['hsts-max-age']}"]
-    parts += ["includeSubDomains"] if settings["hsts-include-subdomains"] == "true" else []
-    parts += ["preload"] if settings["hsts-preload"] == "true" else []
-    return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,26 +151,10 @@ _PAGES: dict[State, _Page] = {
 def page(app: str, state: State) -> str:
     """What visitors see while no instance of an app answers."""
     chosen = _PAGES[state]
-    return _template("page.html.j2").render(
+    return template("page.html.j2").render(
         title=chosen.title,
         text=chosen.text.format(app=app),
         hint=chosen.hint,
         command=chosen.command.format(app=app),
         reload=chosen.reload,
     )
-
-
-@functools.cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-def _template(name: str) -> Template:
-    return _environment().get_template(name)

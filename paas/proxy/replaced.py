@@ -85,6 +85,10 @@ class Replaced:
                 self._watching = True
                 threading.Thread(target=self._watch, name="old nginx", daemon=True).start()
 
+    def has_room(self) -> bool:
+        """Whether there may be one more at once."""
+        return not self._wait()
+
     def make_room(self) -> None:
         """Return when there may be one more."""
         while (seconds := self._wait()) and not self._closing.wait(seconds):

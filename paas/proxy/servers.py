@@ -52,6 +52,11 @@ class Server:
     target: str = ""
 
 
+def served(route: Route) -> list[Listen]:
+    """Without a certificate nothing is served by TLS."""
+    return [listen for listen in route.listens if route.certificate is not None or listen.scheme not in TLS_SCHEMES]
+
+
 def servers(route: Route, sockets: Sockets) -> list[Server]:
     return [server for listen in route.listens for server in _servers(route, listen, sockets)]
 

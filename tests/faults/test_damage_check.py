@@ -169,7 +169,7 @@ def test_certificates_host_keys_and_logins(one: Machine, client: Client, reposit
 
 
 def test_what_is_derived_is_made_anew(one: Machine, client: Client, repository: Repository) -> None:
-    (config,) = one.run(["sh", "-c", f"ls {one.run_dir}/nginx/g*/apps/{APP}.conf | tail -1"]).text.split()
+    (config,) = one.run(["sh", "-c", f"ls {one.run_dir}/nginx/g*/apps.conf | tail -1"]).text.split()
     one.run(["sh", "-c", f"echo > {config}"])
     one.run(["nft", "flush", "map", "inet", "paas", "proxy"])
     assert {finding["kind"] for finding in findings(one)} == {"nginx", "network"}

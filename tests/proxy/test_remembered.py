@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paas.names import AppName, Hostname
-from paas.proxy.remembered import Remembered
+from paas.proxy.remembered import Remembered, Texts
 from paas.routes import Access, Listen, Redirection, Route
 
 PLAIN = Route(AppName("wiki"), (Hostname("wiki.example.com"),), IPv4Address("10.87.0.1"))
@@ -28,16 +28,16 @@ FULL = Route(
 
 def test_routes_come_back_as_they_were(tmp_path: Path) -> None:
     file = tmp_path / "nginx" / "served.json"
-    Remembered(file).keep({"wiki": PLAIN, "shop": FULL})
+    Remembered(file, Texts()).keep({"wiki": PLAIN, "shop": FULL})
     assert file.stat().st_mode & 0o777 == 0o600
-    assert Remembered(file).routes == {"wiki": PLAIN, "shop": FULL}
+    assert Remembered(file, Texts()).routes == {"wiki": PLAIN, "shop": FULL}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '[{"app": "x"}]', "{}"])
 def test_a_damaged_file_is_no_obstacle(tmp_path: Path, text: str) -> None:
     file = tmp_path / "served.json"
     file.write_text(text)
-    remembered = Remembered(file)
+    remembered = Remembered(file, Texts())
     assert remembered.routes == {}
     remembered.keep({"wiki": PLAIN})
-    assert Remembered(file).routes == {"wiki": PLAIN}
+    assert Remembered(file, Texts()).routes == {"wiki": PLAIN}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -14,8 +15,9 @@ from paas.proxy import certificates
 from paas.proxy.isolation import Isolation, digest_of
 from paas.proxy.nginx import Generation
 from paas.proxy.passwords import hashed
-from paas.proxy.remembered import Remembered
+from paas.proxy.remembered import Remembered, Texts
 from paas.proxy.render import Machine, Places, Public, public_ports, render
+from paas.proxy.sections import Sections, section
 from paas.routes import Access, Listen, Redirection, Route
 
 PUBLIC = Public(80, 443)
@@ -35,16 +37,31 @@ def secure(tmp_path: Path) -> Route:
     return replace(WIKI, listens=listens, certificate=directory, secure=(Hostname("wiki.example.com"),))
 
 
-def files(*routes: Route, directory: Path = Path("/d"), public: Public = PUBLIC, ipv6: bool = True) -> dict[str, str]:
-    local = {port: 20000 + port for port in public_ports(routes, public)}
-    places = Places(directory, directory, directory, directory)
-    return render(routes, local, public, places, Machine("www-data", 1024, ipv6, ""), 7)
+def files(
+    *routes: Route,
+    directory: Path = Path("/d"),
+    public: Public = PUBLIC,
+    ipv6: bool = True,
+    sections: Sections | None = None,
+    first: int = 20000,
+) -> dict[str, str]:
+    local = {port: first + port for port in public_ports(routes, public)}
+    places = Places(directory, directory, directory)
+    kept = sections or Sections(directory, directory)
+    return render(routes, local, public, places, Machine("www-data", 1024, ipv6, ""), kept)
+
+
+def part(made: Mapping[str, str], app: str = "wiki") -> str:
+    """An app's own part of the configuration."""
+    found = section(made["apps.conf"], app)
+    assert found is not None
+    return found
 
 
 def problem(tmp_path: Path, *routes: Route) -> str:
     """What nginx says; '' when it takes the configuration."""
     generation = Generation(tmp_path / "g1")
-    (generation.directory / "apps").mkdir(parents=True, exist_ok=True)
+    (generation.directory / "users").mkdir(parents=True, exist_ok=True)
     for name, text in files(*routes, directory=generation.directory).items():
         (generation.directory / name).write_text(text)
     try:
@@ -67,11 +84,13 @@ def servers(text: str) -> list[dict[str, list[str]]]:
 
 
 def test_a_plain_app(tmp_path: Path) -> None:
-    (server,) = servers(files(WIKI)["apps/wiki.conf"])
+    (server,) = servers(part(files(WIKI)))
     assert server["listen"] == ["20080", "[::]:20080"]
     assert server["server_name"] == ["wiki.example.com www.example.com"]
-    assert server["client_max_body_size"] == ["64m"]
-    assert 'X-Forwarded-Port "80"' in server["proxy_set_header"]
+    assert "proxy_set_header" not in server and "client_max_body_size" not in server
+    shared = files(WIKI)["nginx.conf"]
+    assert "client_max_body_size 64m;" in shared and 'proxy_set_header X-Forwarded-Port "$paas_port";' in shared
+    assert "20080 80;" in shared
     assert problem(tmp_path, WIKI, SHOP) == ""
 
 
@@ -83,19 +102,18 @@ def test_hostnames_nobody_has_are_refused_on_the_shared_ports() -> None:
 
 
 def test_https_for_the_hostnames_the_certificate_is_for(secure: Route, tmp_path: Path) -> None:
-    to_https, plain, tls = servers(files(secure)["apps/wiki.conf"])
+    to_https, plain, tls = servers(part(files(secure)))
     assert (to_https["server_name"], to_https["return"]) == (["wiki.example.com"], ["301 https://$host$request_uri"])
     assert plain["server_name"] == ["www.example.com"] and "return" not in plain
     assert tls["server_name"] == ["wiki.example.com"] and tls["listen"][0] == "20443 ssl http2"
     assert tls["add_header"][0] == 'Strict-Transport-Security "max-age=15724800; includeSubDomains" always'
-    assert 'X-Forwarded-Port "443"' in tls["proxy_set_header"]
     assert problem(tmp_path, secure, SHOP) == ""
 
 
 def test_without_a_certificate_tls_ports_are_not_opened() -> None:
     route = replace(WIKI, listens=(Listen("http", 80, 80), Listen("https", 8443, 8443)))
     assert public_ports([route], PUBLIC) == [80, 443]
-    assert len(servers(files(route)["apps/wiki.conf"])) == 1
+    assert len(servers(part(files(route)))) == 1
 
 
 def test_settings_stand_in_their_directives(secure: Route, tmp_path: Path) -> None:
@@ -114,7 +132,7 @@ def test_settings_stand_in_their_directives(secure: Route, tmp_path: Path) -> No
         "x-forwarded-port-value": "$server_port",
         "x-forwarded-ssl": "on",
     }
-    text = files(replace(secure, settings=values))["apps/wiki.conf"]
+    text = part(files(replace(secure, settings=values)))
     server = servers(text)[-1]
     assert server["client_max_body_size"] == ["200m"] and server["proxy_buffers"] == ["8 8k"]
     assert server["proxy_read_timeout"] == ["120s"] and server["access_log"] == ["off"]
@@ -131,14 +149,14 @@ def test_every_default_written_out_is_taken_by_nginx(secure: Route, tmp_path: Pa
 
 def test_a_port_of_ones_own_answers_to_any_hostname_and_a_shared_one_does_not() -> None:
     one, two = (replace(route, listens=(Listen("http", 9000, 9000),)) for route in (WIKI, SHOP))
-    assert servers(files(one, SHOP)["apps/wiki.conf"])[0]["listen"][0] == "29000 default_server"
+    assert servers(part(files(one, SHOP)))[0]["listen"][0] == "29000 default_server"
     both = files(one, two)
-    assert servers(both["apps/wiki.conf"])[0]["listen"][0] == "29000"
+    assert servers(part(both))[0]["listen"][0] == "29000"
     assert "listen 29000 default_server;" in both["nginx.conf"]
 
 
 def test_without_hostnames_there_is_nothing_to_serve_on_the_shared_port() -> None:
-    assert servers(files(replace(WIKI, hostnames=()))["apps/wiki.conf"]) == []
+    assert servers(part(files(replace(WIKI, hostnames=())))) == []
 
 
 def test_one_port_speaks_one_protocol(tmp_path: Path) -> None:
@@ -146,15 +164,15 @@ def test_one_port_speaks_one_protocol(tmp_path: Path) -> None:
     http = replace(WIKI, listens=(Listen("http", 9000, 9000),))
     assert problem(tmp_path, http, grpc) == ""
     made = files(http, grpc)
-    assert servers(made["apps/wiki.conf"]) and not servers(made["apps/shop.conf"]), "the first one has it"
+    assert servers(part(made)) and not servers(part(made, "shop")), "the first one has it"
 
 
 def test_an_app_bound_to_an_address_hides_no_other_there(tmp_path: Path) -> None:
     bound = replace(WIKI, settings={"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1"})
     made = files(bound, SHOP)
-    assert servers(made["apps/wiki.conf"])[0]["listen"] == ["127.0.0.1:20080", "[::1]:20080"]
+    assert servers(part(made))[0]["listen"] == ["127.0.0.1:20080", "[::1]:20080"]
     everywhere = ["20080", "127.0.0.1:20080", "[::]:20080", "[::1]:20080"]
-    assert servers(made["apps/shop.conf"])[0]["listen"] == everywhere
+    assert servers(part(made, "shop"))[0]["listen"] == everywhere
     assert all(f"listen {place} default_server;" in made["nginx.conf"] for place in everywhere)
     assert problem(tmp_path, bound, SHOP) == ""
 
@@ -162,11 +180,11 @@ def test_an_app_bound_to_an_address_hides_no_other_there(tmp_path: Path) -> None
 def test_passwords_and_addresses(tmp_path: Path) -> None:
     access = Access((("anna", hashed("x")),), ("192.0.2.0/24", "2001:db8::1"))
     made = files(replace(WIKI, access=access))
-    (server,) = servers(made["apps/wiki.conf"])
+    (server,) = servers(part(made))
     assert server["satisfy"] == ["any"] and server["allow"] == ["192.0.2.0/24", "2001:db8::1"]
-    assert server["deny"] == ["all"] and server["auth_basic_user_file"] == ['"/d/apps/wiki.users"']
-    assert made["apps/wiki.users"].startswith("anna:$2b$")
-    (nobody,) = servers(files(replace(WIKI, access=Access()))["apps/wiki.conf"])
+    assert server["deny"] == ["all"] and server["auth_basic_user_file"] == ['"users/wiki"']
+    assert made["users/wiki"].startswith("anna:$2b$")
+    (nobody,) = servers(part(files(replace(WIKI, access=Access()))))
     assert nobody["deny"] == ["all"] and "auth_basic" not in nobody
     assert problem(tmp_path, replace(WIKI, access=access)) == ""
 
@@ -181,7 +199,7 @@ def test_redirections_and_maintenance(secure: Route, tmp_path: Path) -> None:
         ),
         maintenance=tmp_path,
     )
-    first, second, to_https, tls = servers(files(route)["apps/wiki.conf"])
+    first, second, to_https, tls = servers(part(files(route)))
     assert first["return"] == ["302 $scheme://new.example.com/base$request_uri"]
     assert second["return"] == ["301 https://elsewhere.example.com:8443$request_uri"]
     assert second["server_name"] == ["www.example.com"], "the app does not answer to it"
@@ -212,20 +230,22 @@ def test_hostile_values_are_refused_once_more(route: Route) -> None:
 
 
 def test_what_nginx_refuses_is_left_out_and_others_are_served(tmp_path: Path) -> None:
-    isolation = Isolation(lambda route: replace(route, maintenance=Path("/page")), Remembered(tmp_path / "served.json"))
+    isolation = Isolation(
+        lambda route: replace(route, maintenance=Path("/page")), Remembered(tmp_path / "served.json", Texts())
+    )
     isolation.accept([WIKI])
     broken = replace(WIKI, settings={"hsts": "false"})
     never = replace(SHOP, hostnames=(Hostname("never.example.com"),))
     third = replace(SHOP, app=AppName("third"))
 
-    def says(route: Route) -> str | None:
-        return "no" if route in (broken, never) else None
+    def says(routes: Sequence[Route]) -> str | None:
+        return "no" if broken in routes or never in routes else None
 
     found = isolation.without_the_broken([broken, never, third], says, SystemFailure("all"))
     assert found == [WIKI, replace(never, maintenance=Path("/page")), third]
     assert isolation.refused == {"wiki": "no", "shop": "no"}
     next_engine = Isolation(
-        lambda route: replace(route, maintenance=Path("/page")), Remembered(tmp_path / "served.json")
+        lambda route: replace(route, maintenance=Path("/page")), Remembered(tmp_path / "served.json", Texts())
     )
     assert next_engine.without_the_broken([broken, third], says, SystemFailure("all")) == [WIKI, third]
     isolation.accept(found)
@@ -234,6 +254,40 @@ def test_what_nginx_refuses_is_left_out_and_others_are_served(tmp_path: Path) ->
         isolation.without_the_broken([third], says, SystemFailure("all"))
 
 
+def test_one_that_is_broken_among_thousands_is_found_by_few_tests(tmp_path: Path) -> None:
+    routes = [replace(WIKI, app=AppName(f"app-{number}")) for number in range(4096)]
+    tests: list[int] = []
+
+    def says(tested: Sequence[Route]) -> str | None:
+        tests.append(len(tested))
+        return "no" if routes[1000] in tested else None
+
+    isolation = Isolation(lambda route: replace(route, maintenance=Path("/page")), Remembered(tmp_path / "x", Texts()))
+    found = isolation.without_the_broken(routes, says, SystemFailure("all"))
+    assert [route.app for route in found if route.maintenance] == ["app-1000"] and len(found) == 4096
+    assert len(tests) < 30 and sum(tests) < 4 * 4096
+
+
 def test_the_digest_sees_what_a_configuration_depends_on() -> None:
-    seen = {digest_of([WIKI], True), digest_of([WIKI], False), digest_of([replace(WIKI, settings={"hsts": "x"})], True)}
-    assert len(seen) == 3 and digest_of([WIKI], True) in seen
+    texts = Texts()
+    routes = ([WIKI], [replace(WIKI, settings={"hsts": "x"})], [WIKI, SHOP])
+    seen = {digest_of(each, http2, texts) for each in routes for http2 in (True, False)}
+    assert len(seen) == 6 and digest_of([WIKI], True, texts) in seen
+
+
+def test_what_was_made_of_a_route_is_good_until_something_it_depends_on_changes() -> None:
+    kept = Sections(Path("/d"), Path("/d"))
+    own_port = replace(WIKI, listens=(Listen("http", 9000, 9000),))
+    bound = replace(SHOP, listens=own_port.listens, settings={"bind-address-ipv4": "127.0.0.1"})
+    changes: list[tuple[Route, ...]] = [
+        (own_port, SHOP),
+        (own_port, bound),  # no longer alone on its port, and an address has to be named
+        (replace(own_port, hostnames=SHOP.hostnames), bound),
+        (replace(own_port, access=Access((("anna", hashed("x")),))), bound),
+        (own_port, SHOP),
+    ]
+    for first, routes in enumerate(changes, start=20001):
+        fresh = files(*routes, first=first)
+        assert files(*routes, first=first, sections=kept) == fresh
+        assert str(first + 9000) in part(fresh) and "\0" not in "".join(fresh.values())
+        assert files(*routes, first=first, ipv6=False, sections=kept) == files(*routes, first=first, ipv6=False)
