@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from paas.apps.edge import EdgeSettings
 from paas.errors import InvalidInput, NotFound
@@ -49,10 +49,17 @@ class Domains:
         """
         if app.own_domains:
             return apps.own_domains(self._db, app.id)
-        bases = self.globals() or [Hostname(f"{self._host_address.replace('.', '-')}.sslip.io")]
-        names = [app.name] if "." in app.name else [f"{app.name}.{b}" for b in bases if not b.startswith("*.")]
+        names = self.inherited(app, self.bases())
         # What another app was given explicitly is that one's.
         return [Hostname(name) for name in names if apps.domain_owner(self._db, name) is None]
+
+    def bases(self) -> list[Hostname]:
+        """The domains below which apps get names."""
+        return self.globals() or [Hostname(f"{self._host_address.replace('.', '-')}.sslip.io")]
+
+    def inherited(self, app: App, bases: Iterable[Hostname]) -> list[str]:
+        """The hostnames of an app without its own, whoever has them."""
+        return [app.name] if "." in app.name else [f"{app.name}.{b}" for b in bases if not b.startswith("*.")]
 
     def are_provisional(self, app: App) -> bool:
         """Whether the app is served under a name that nobody has chosen."""
@@ -64,13 +71,17 @@ class Domains:
 
     def check_free(self, app: App, hostnames: Iterable[Hostname]) -> None:
         """Raises Conflict for a hostname that another app is served under, or redirects."""
-        wanted = set(hostnames)
-        for other in apps.listing(self._db):
-            if other.id == app.id:
-                continue
-            theirs = {*self.of(other), *(redirection.source for redirection in self._edge.redirections(other))}
-            for taken in sorted(wanted & theirs):
-                raise apps.hostname_taken(taken, other)
+        for hostname in sorted(set(hostnames)):
+            for other in self._candidates(hostname):
+                if other.id != app.id and hostname in {*self.of(other), *self._edge.sources(other)}:
+                    raise apps.hostname_taken(hostname, other)
+
+    def _candidates(self, hostname: Hostname) -> Iterator[App]:
+        """The apps that could be served under a hostname, or redirect it: a few, however many there are."""
+        labels = [hostname.removesuffix(f".{base}") for base in self.bases() if hostname.endswith(f".{base}")]
+        found = [apps.domain_owner(self._db, hostname), *(apps.find(self._db, name) for name in (hostname, *labels))]
+        yield from (app for app in found if app is not None)
+        yield from self._edge.redirecting()
 
     def add(self, app: App, hostnames: Iterable[Hostname]) -> None:
         self.set(app, [*self.of(app), *hostnames])

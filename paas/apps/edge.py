@@ -94,6 +94,14 @@ class EdgeSettings:
             Redirection(Hostname(source), target, code) for source, target, code in self._json(app, REDIRECTIONS, [])
         ]
 
+    def sources(self, app: App) -> list[Hostname]:
+        """The hostnames whose visitors are sent elsewhere."""
+        return [redirection.source for redirection in self.redirections(app)]
+
+    def redirecting(self) -> list[App]:
+        """The apps with redirections."""
+        return apps.having(self._db, REDIRECTIONS)
+
     def _json(self, app: App, key: str, default: Any) -> Any:
         return json.loads(apps.property(self._db, app.id, key) or "null") or default
 

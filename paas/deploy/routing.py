@@ -9,6 +9,7 @@ from paas.apps.certs import Certs
 from paas.apps.domains import Domains
 from paas.apps.edge import EdgeSettings
 from paas.apps.properties import Properties
+from paas.deploy.known_routes import KnownRoutes
 from paas.model import TLS_SCHEMES, WEB_SCHEMES, Instance, PortMap
 from paas.proxy.proxy import Proxy
 from paas.proxy.settings import SETTINGS
@@ -40,6 +41,7 @@ class Routing:
         self._properties = properties
         self._edge = edge
         self._certs = certs
+        self._known = KnownRoutes(db, domains, lambda app: self.route(app) if edge.is_served(app) else None)
 
     def start(self) -> None:
         """Let nginx serve what the database says, from now on."""
@@ -47,7 +49,7 @@ class Routing:
 
     def routes(self) -> list[Route]:
         """Of all apps that nginx serves."""
-        return [self.route(app) for app in apps.listing(self._db) if self._edge.is_served(app)]
+        return self._known.all()
 
     def has_provisional_name(self, app: App) -> bool:
         """Whether the app is served, under a name that nobody has chosen."""

@@ -71,10 +71,11 @@ class AppLogs:
         the beginning; told to open anew, their workers could not, for they may not look into this directory. A line
         written between the last read and the cut is lost.
         """
-        for path in self._directory.glob("*.log"):
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_size > self._limit:
-                    self._rotate(path)
+        with os.scandir(self._directory) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.name.endswith(".log") and entry.stat().st_size > self._limit:
+                        self._rotate(Path(entry.path))
 
     def _rotate(self, path: Path) -> None:
         with path.open("r+b") as file:

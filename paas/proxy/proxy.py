@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from paas.errors import Conflict, InvalidInput, NotFound, PaasError, SystemFailure
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 
 _LONGEST_PATIENCE = 60.0
 """Seconds that an idle connection of a client is waited for, whatever an app's keepalive-timeout says."""
+
+_ROTATING = 50.0
+"""Times as long as it took to look at the logs, of which each app has two, until they are looked at again."""
 
 
 class Proxy:
@@ -320,9 +324,12 @@ class Proxy:
     # -- a thread -------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Start another nginx when the current one dies."""
+        """Start another nginx when the current one dies, and keep the logs short."""
+        due = 0.0
         while not self._closing.is_set():
-            self.logs.rotate()
+            if (began := time.monotonic()) >= due:
+                self.logs.rotate()
+                due = began + _ROTATING * (time.monotonic() - began)
             with self._lock:
                 current = self._current
             if current is None:

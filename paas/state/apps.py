@@ -120,6 +120,12 @@ def property(db: Database, app: int, key: str) -> str | None:
     return _opened(db, key, row["value"]) if row else None
 
 
+def having(db: Database, key: str) -> list[App]:
+    """The apps that have a property, by name."""
+    sql = "SELECT apps.* FROM properties JOIN apps ON apps.id = properties.app WHERE key = ? ORDER BY name"
+    return [_app(row) for row in db.query(sql, (key,))]
+
+
 def properties(db: Database, app: int) -> dict[str, str]:
     rows = db.query("SELECT key, value FROM properties WHERE app = ?", (app,))
     return {row["key"]: _opened(db, row["key"], row["value"]) for row in rows}

@@ -122,6 +122,12 @@ class Database:
             return DiskFull("The disk is full; nothing was changed")  # its shared memory could not grow
         return SystemFailure(f"{what}: {error}")
 
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        """Nobody else changes anything inside the block."""
+        with self._lock:
+            yield
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         with self._reading():
             return self._connection.execute(sql, parameters).fetchall()
