@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 
-from paas.model import WEB, Instance, InstanceState, Release
+from paas.model import WEB, Instance, InstanceState, PortMap
 from paas.names import ProcessType
 from paas.network.addresses import service_address
 from paas.network.network import Network
@@ -19,10 +20,12 @@ from paas.settings import Settings
 from paas.state import apps, releases, services
 from paas.state.apps import App
 from paas.state.database import Database
+from paas.state.releases import InstanceRow
 
 _HOPEFUL = 5
 """Restarts in a row after which the pause before the next is longer than one would wait: 0.1 s, doubled each time."""
 
+_EXPECTED = (InstanceState.RUNNING, InstanceState.CRASHED)
 Backends = dict[int, list[tuple[IPv4Address, int]]]
 
 
@@ -57,9 +60,9 @@ class Services:
     def publish(self, app: App) -> None:
         """Point new connections at the instances that run now: one change of the network, atomic."""
         with self._publishing:
-            release, web, hold = self._serving(app)
-            self._network.set_service(self.address(app), backends(release, web), hold=hold)
-            self._forwards[app.id] = forwards(release, web)
+            ports, web, hold = self._serving(app)
+            self._network.set_service(self.address(app), backends(ports, web), hold=hold)
+            self._forwards[app.id] = forwards(ports, web)
             self._publish_forwards()
         self.linked.publish()
 
@@ -83,23 +86,32 @@ class Services:
         """Services and forwards of all apps as they ought to be."""
         found: dict[IPv4Address, Backends] = {}
         held: set[tuple[IPv4Address, int]] = set()
+        mapped, addresses = releases.every_current_ports(self._db), services.addresses(self._db)
+        rows = defaultdict[int, list[InstanceRow]](list)
+        for row in releases.instances(self._db, None, _EXPECTED):
+            rows[row.app_id].append(row)
         for app in apps.listing(self._db):
-            release, web, hold = self._serving(app)
-            address = self.address(app)
-            found[address] = backends(release, web)
+            ports = mapped.get(app.id, ())
+            web, hold = self._ready(rows[app.id])
+            address = addresses.get((app.id, WEB)) or self.address(app)
+            found[address] = backends(ports, web)
             held |= {(address, port) for port in found[address] if hold}
-            self._forwards[app.id] = forwards(release, web)
+            self._forwards[app.id] = forwards(ports, web)
         return NetworkState(found, self._all_forwards(), held=frozenset(held))
 
-    def _serving(self, app: App) -> tuple[Release | None, list[Instance], bool]:
-        """An app's current release, its web instances that run and are ready, and, when there is none, whether one is
-        expected back soon: not where restarts have failed so often that the next is far away."""
-        rows = releases.instances(self._db, app, (InstanceState.RUNNING, InstanceState.CRASHED))
+    def _serving(self, app: App) -> tuple[Sequence[PortMap], list[Instance], bool]:
+        """The port maps of an app's current release; and what `_ready` says of its instances."""
+        rows = releases.instances(self._db, app, _EXPECTED)
+        return releases.current_ports(self._db, app) or (), *self._ready(rows)
+
+    def _ready(self, rows: Iterable[InstanceRow]) -> tuple[list[Instance], bool]:
+        """The web instances that run and are ready, and, when there is none, whether one is expected back soon: not
+        where restarts have failed so often that the next is far away."""
         known = [row for row in rows if row.instance.process == WEB]
         running = [row for row in known if row.instance.state is InstanceState.RUNNING]
         web = [row.instance for row in running if not row.unready and row.instance.id not in self._leaving]
         hold = not web and (bool(running) or any(row.restarts <= _HOPEFUL for row in known))
-        return releases.current(self._db, app), web, hold and self.hold > 0
+        return web, hold and self.hold > 0
 
     def _publish_forwards(self) -> None:
         self._network.set_forwards(self._all_forwards())
@@ -108,19 +120,15 @@ class Services:
         return [forward for known in list(self._forwards.values()) for forward in known]
 
 
-def backends(release: Release | None, web: list[Instance]) -> Backends:
+def backends(ports: Iterable[PortMap], web: list[Instance]) -> Backends:
     """Public port -> where its connections go. nginx connects to the virtual address's port of the same number."""
-    if release is None:
-        return {}
-    return {
-        port.host: [(instance.address, port.container) for instance in web] for port in release.ports if port.is_web
-    }
+    return {port.host: [(instance.address, port.container) for instance in web] for port in ports if port.is_web}
 
 
-def forwards(release: Release | None, web: list[Instance]) -> list[Forward]:
+def forwards(ports: Iterable[PortMap], web: list[Instance]) -> list[Forward]:
     """Host ports that lead straight to the instances: the tcp and udp maps of a release that runs."""
     found: list[Forward] = []
-    for port in release.ports if release is not None and web else ():
+    for port in ports:
         if port.scheme == "tcp" or port.scheme == "udp":
             found += [Forward(port.scheme, port.host, instance.address, port.container) for instance in web]
     return found

@@ -310,6 +310,11 @@ CREATE TABLE seals (                            -- of the directories of layers,
 );
 """
 
+_12_FOUND_BY = """
+CREATE INDEX domains_by_app ON domains(app);
+CREATE INDEX properties_by_key ON properties(key);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _1_FOUNDATION,
     _2_BUILDS,
@@ -322,4 +327,5 @@ MIGRATIONS: tuple[str, ...] = (
     _9_NETWORKS,
     _10_READINESS,
     _11_SEALS,
+    _12_FOUND_BY,
 )

@@ -34,7 +34,8 @@ def insert(db: Database, past: PastInstance) -> bool:
 
 def listing(db: Database, app: int | None = None) -> list[PastInstance]:
     """Of one app, or of all; the latest first."""
-    rows = db.query("SELECT * FROM past_instances WHERE ? IS NULL OR app = ? ORDER BY ended DESC, id", (app, app))
+    where, values = ("", ()) if app is None else ("WHERE app = ?", (app,))
+    rows = db.query(f"SELECT * FROM past_instances {where} ORDER BY ended DESC, id", values)
     return [
         PastInstance(
             row["id"],

@@ -87,6 +87,15 @@ def current_ports(db: Database, app: App) -> tuple[PortMap, ...] | None:
     return tuple(PortMap(*entry) for entry in json.loads(row["ports"])) if row else None
 
 
+def every_current_ports(db: Database) -> dict[int, tuple[PortMap, ...]]:
+    """The same of all apps that have been deployed, by app id."""
+    rows = db.query(
+        "SELECT apps.id, releases.ports FROM apps"
+        " JOIN releases ON releases.app = apps.id AND releases.number = apps.release"
+    )
+    return {row["id"]: tuple(PortMap(*entry) for entry in json.loads(row["ports"])) for row in rows}
+
+
 def serving(db: Database, name: AppName) -> Release | None:
     """The same, of the app with this name."""
     row = db.one(
@@ -217,13 +226,8 @@ def insert_instance(db: Database, app: App, instance: Instance) -> None:
 
 def instances(db: Database, app: App | None = None, states: Sequence[InstanceState] = ()) -> list[InstanceRow]:
     """Instances of one app or of all, in the order web.1, web.2, worker.1; `states` narrows."""
-    rows = db.query(
-        f"{_INSTANCES} WHERE ? IS NULL OR app = ? ORDER BY apps.name, process, position",
-        (
-            app.id if app else None,
-            app.id if app else None,
-        ),
-    )
+    where, values = ("WHERE app = ?", (app.id,)) if app else ("", ())
+    rows = db.query(f"{_INSTANCES} {where} ORDER BY apps.name, process, position", values)
     return [row for row in map(_instance, rows) if not states or row.instance.state in states]
 
 

@@ -117,3 +117,54 @@ def test_instances_that_could_not_be_ended_get_connections_again(db: Database, a
     with pytest.raises(SystemFailure), ExitStack() as undo:
         scheduler._end_first(app, instances, Discard(), undo)
     assert published == [{"1" * 64}, set()]
+
+
+def test_the_whole_is_what_is_told_app_by_app(db: Database, app: App) -> None:
+    told: dict[IPv4Address, Any] = {}
+    whole: list[Any] = []
+    network = SimpleNamespace(
+        set_service=lambda address, backends, hold: told.update({address: (backends, hold)}),
+        set_forwards=lambda _: None,
+        set_linked=lambda *_: None,
+        restore=whole.append,
+    )
+    services = Services(Settings(), db, cast(Any, network), cast(Any, None))
+    db.execute("INSERT INTO images (id, config, history, architecture, created) VALUES ('', '', '', '', '')")
+    ports = '[["http", 80, 5000], ["tcp", 25, 2525]]'
+    for number, state in enumerate(("running", "crashed", "starting", "ended"), start=2):
+        other = apps.insert(db, AppName(f"app-{number}"))
+        db.execute(
+            "INSERT INTO releases (app, number, image, config, processes, ports, mounts, git_commit, created, who, why)"
+            " VALUES (?, 1, '', '', '', ?, '', '', '', '', '')",
+            (other.id, ports),
+        )
+        releases.set_current(db, other, 1)
+        for index in (1, 2):
+            id, address = f"{number}{index}" * 32, ADDRESS + 10 * number + index
+            made = Instance(id, other.name, 1, WEB, index, address, 5000, InstanceState(state))
+            releases.insert_instance(db, other, made)
+    releases.set_unready(db, "21" * 32, {"ready": "no"})
+    for each in apps.listing(db):
+        services.publish(each)
+    services.restore({})
+    (state,) = whole
+    held = {address for address, _ in state.held}
+    assert {address: (found, address in held) for address, found in state.services.items()} == told
+    serving = [(ADDRESS + 22, 5000)]
+    assert sorted(len(found.get(80, ())) for found, _ in told.values()) == [0, 0, 0, 0, 1]
+    assert [found[80] for found, _ in told.values() if found.get(80)] == [serving] and len(held) == 1
+    assert [forward.address for forward in state.forwards] == [ADDRESS + 22]
+
+
+def test_a_switch_of_one_app_reads_no_rows_of_the_others(db: Database, app: App) -> None:
+    network: Any = SimpleNamespace(
+        set_service=lambda *_, **__: None, set_forwards=lambda _: None, set_linked=lambda *_: None
+    )
+    services = Services(Settings(), db, network, cast(Any, None))
+    services.publish(app)
+    statements: list[str] = []
+    db._connection.set_trace_callback(statements.append)
+    services.publish(app)
+    db._connection.set_trace_callback(None)
+    plans = [row["detail"] for text in statements for row in db.query(f"EXPLAIN QUERY PLAN {text}")]
+    assert len(statements) > 2 and not [plan for plan in plans if plan.startswith("SCAN")]
