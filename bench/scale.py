@@ -1,14 +1,15 @@
 """What grows with the number of apps: 200 small ones run here, 5,000 as rows of state, names of nginx and nft elements.
 
-The 200 have one instance each. The 5,000 are one deployed app copied within the database and stopped, so that the
-engine, its commands and nginx have to do with all of them; no container runs for them. Runs engines of its own in
-machines made of namespaces. Usage, as root: .venv/bin/python bench/scale.py [APPS [MODELLED]]
+The 200 have one instance each. Runs engines of its own in machines of namespaces. Usage, as root:
+
+    .venv/bin/python bench/scale.py [APPS [MODELLED]]
 """
 
 from __future__ import annotations
 
 import functools
 import http.client
+import os
 import sqlite3
 import statistics
 import sys
@@ -20,6 +21,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scale_nginx import nginx_times
 
 from paas.network import rules
 from paas.network.nft import Nft
@@ -34,6 +37,11 @@ COMMANDS = (("apps:list",), ("ps:report", APP), ("domains:report", APP), ("confi
 TURNS = 5
 AT_ONCE = 10
 Row = dict[str, float]
+MODEL = """
+* The model: one deployed app is stopped and copied as rows of the database (release, config, scale, properties, virtual
+address), so that the engine, its commands and nginx have to do with all of them, and no container runs. Those of other
+apps change nothing for one: memory is that of an app in the first table, and a start of the machine takes the time of
+an app above, times as many; nft's is measured below with as many elements."""
 
 
 def main(apps: int, modelled: int) -> None:
@@ -62,9 +70,12 @@ def main(apps: int, modelled: int) -> None:
         copy_app(machine.data_dir / "paas.db", modelled - 1)
         took = seconds(machine.engine_start)
         rows[f"{modelled}*"] = costs(machine, client, repository)
+        memory(machine, modelled)
         print(f"\nengine start with {modelled} apps as rows: {took:.1f} s")
     table(rows)
+    print(MODEL)
     nft_times((1, 200, modelled))
+    nginx_times((1, 200, modelled))
 
 
 def first(client: Client) -> Repository:
@@ -87,13 +98,26 @@ def costs(machine: Machine, client: Client, repository: Repository) -> Row:
 
     found["git push of a change"] = median(push, before=change)
     found["ps:restart"] = median(lambda: machine.paas("ps:restart", APP))
+    used = [cpu(machine)]
+
+    def use(words: tuple[str, ...]) -> None:
+        machine.paas(*words)
+        used.append(cpu(machine))
+
     hosts = [f"h{next(numbers)}.example.com" for _ in range(TURNS + 1)]
     left = iter(hosts)
-    found["domains:add (nginx swap)"] = median(lambda: machine.paas("domains:add", APP, next(left)))
+    found["domains:add (nginx swap)"] = median(lambda: use(("domains:add", APP, next(left))))
+    found["  of the processor, with nginx"] = 1000 * (used[-1] - used[0]) / (len(used) - 1)
     machine.paas("domains:remove", APP, *hosts, check=False)
     for words in COMMANDS:
         found[" ".join(words)] = median(lambda words=words: machine.paas(*words))  # type: ignore[misc]
     return found
+
+
+def cpu(machine: Machine) -> float:
+    """Seconds of the processor that the engine and what it has started and seen end have taken."""
+    fields = Path(f"/proc/{machine.engine_pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def median(run: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
@@ -112,17 +136,13 @@ def seconds(run: Callable[[], object]) -> float:
 
 def table(rows: dict[str, Row]) -> None:
     names = list(rows)
-    print(
-        f"\n{'ms, median of ' + str(TURNS):32}"
-        + "".join(f"{name:>10}" for name in names)
-        + f"{'ratio':>10}{'ratio*':>10}"
-    )
+    columns = "".join(f"{name:>10}" for name in names)
+    print(f"\n{'ms, median of ' + str(TURNS):32}{columns}{'ratio':>10}{'ratio*':>10}")
     live = [name for name in names if not name.endswith("*")]
     for what in rows[names[0]]:
         one = rows[names[0]][what]
         cells = "".join(f"{rows[name][what]:10.1f}" for name in names)
         print(f"{what:32}{cells}{rows[live[-1]][what] / one:10.2f}{rows[names[-1]][what] / one:10.2f}")
-    print("* rows of state and names of nginx, without containers")
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------

@@ -14,8 +14,10 @@ from paas.system import run as system
 from paas.system.processes import gone_within
 
 NGINX = "/usr/sbin/nginx"
-_STARTING = 5.0
-"""Seconds until a master has written its pid; it takes a millisecond."""
+_STARTING = 30.0
+"""Seconds until a master has written its pid; it takes a millisecond, unless the machine has much else to do."""
+_READING = 300.0
+"""Seconds to read a configuration: thousands of certificates take ten of a whole core."""
 
 
 class Generation:
@@ -40,7 +42,8 @@ class Generation:
         self._run("-e", "/dev/null", "-t")
 
     def _run(self, *flags: str) -> None:
-        done = system.run([NGINX, "-q", "-p", str(self.directory), "-c", str(self._config), *flags], check=False)
+        argv = [NGINX, "-q", "-p", str(self.directory), "-c", str(self._config), *flags]
+        done = system.run(argv, timeout=_READING, check=False)
         if done.status != 0:
             lines = [line for line in done.error.splitlines() if "[emerg]" in line] or done.error.splitlines()[-3:]
             said = " ".join(lines).replace(str(self.directory) + "/", "").replace("nginx: ", "")
