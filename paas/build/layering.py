@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Layering:
         self.lease = lease
         self._use_cache = use_cache
         self.room = room
+        self._taking = threading.Lock()
         self.used: list[str] = []
         """Keys that were found in the cache, or put there."""
 
@@ -114,11 +116,15 @@ class Layering:
             begin_upper(draft.upper, self._paths.layers, [layer.number for layer in (*below, *bringing)])
             make(draft)
             empty = not any(draft.upper.iterdir())
-            layers = self._store.cache_put(key, draft, EMPTY if empty else identity, self.lease, bringing)
+            layers = self._store.cache_put(key, draft, EMPTY if empty else identity, self.lease, bringing, self._take)
         self.used.append(key)
-        self.room -= layers[-1].size
-        if self.room < 0:
-            raise InvalidInput(
-                "The build wrote more than it may to the disk", hint="Allow more: builder:set APP disk 20g"
-            )
         return Done(layers, cached=False)
+
+    def _take(self, size: int) -> None:
+        """Before a layer of this size is kept: what is refused is not to be found in the cache."""
+        with self._taking:
+            if size > self.room:
+                raise InvalidInput(
+                    "The build wrote more than it may to the disk", hint="Allow more: builder:set APP disk 20g"
+                )
+            self.room -= size

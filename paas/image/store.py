@@ -231,10 +231,20 @@ class ImageStore:
         return layers
 
     def cache_put(
-        self, key: str, draft: LayerDraft, layer_id: str, lease: Lease, below: Sequence[Layer] = ()
+        self,
+        key: str,
+        draft: LayerDraft,
+        layer_id: str,
+        lease: Lease,
+        below: Sequence[Layer] = (),
+        admit: Callable[[int], None] = lambda size: None,
     ) -> tuple[Layer, ...]:
-        """Keep a step's layer, which comes with those `below`. It survives a crash of the machine after `settle`."""
+        """Keep a step's layer, which comes with those `below`. It survives a crash of the machine after `settle`.
+
+        `admit` is told its bytes before; what it raises leaves no trace of the layer.
+        """
         measured = self._files.measure(draft)
+        admit(measured.size)
         with self._lock, self._db.transaction(durable=False):
             layers = (*below, self._files.commit_unsettled(draft, layer_id, measured))
             images.cache_put(self._db, key, layers)

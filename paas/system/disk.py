@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import ADVICE, DiskFull, PaasError
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _SPARE, _SHARE = 256 << 20, 20
 """Builds, pulls and pushes leave so many bytes free, or one in so many of a small disk."""
+_SPARE_INODES, _SHARE_OF_INODES = 20_000, 20
+"""The same of inodes, where a file system has a number of them."""
 _RESERVE, _LEAST = 16 << 20, 100
 """Bytes of the reserve, or one in so many of a small disk."""
 _LOW = 1 << 20
@@ -55,16 +58,66 @@ def full_disk_is_told() -> Iterator[None]:
         raise DiskFull() from error
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a file system has left, and what of that large work leaves; both inodes 0: it makes as many as it needs."""
+
+    bytes: int
+    inodes: int
+    spare: int
+    spare_inodes: int
+    total: int
+
+    @property
+    def is_spent(self) -> bool:
+        return self.bytes < self.spare or self.inodes < self.spare_inodes
+
+    @property
+    def critical(self) -> int:
+        """Bytes of which apps leave nothing any more, for the engine and databases to go on."""
+        return self.spare // 2
+
+    @property
+    def critical_inodes(self) -> int:
+        return self.spare_inodes // 2
+
+    @property
+    def is_critical(self) -> bool:
+        return self.bytes < self.critical or self.inodes < self.critical_inodes
+
+    def __str__(self) -> str:
+        return f"{human_bytes(self.bytes)} and {self.inodes} files" if self.spare_inodes else human_bytes(self.bytes)
+
+
+def left_on(place: Path) -> Left:
+    found = os.statvfs(place)
+    return Left(
+        found.f_bavail * found.f_frsize,
+        found.f_favail if found.f_files else 0,
+        min(_SPARE, found.f_blocks * found.f_frsize // _SHARE),
+        min(_SPARE_INODES, found.f_files // _SHARE_OF_INODES),
+        found.f_blocks * found.f_frsize,
+    )
+
+
 def spare(place: Path) -> int:
     """Bytes of a place's file system that large work leaves free."""
-    return min(_SPARE, shutil.disk_usage(place).total // _SHARE)
+    return left_on(place).spare
+
+
+def refuse_when_spent(place: Path) -> Left:
+    """What is left. Raises DiskFull, when that is less than is to be spared."""
+    left = left_on(place)
+    if left.is_spent:
+        raise DiskFull(f"The disk is full: {left} are left")
+    return left
 
 
 def refuse_when_full(place: Path, work: str) -> None:
     """Before something large is begun. Raises DiskFull, when less is left than is to be spared."""
-    free = shutil.disk_usage(place).free
-    if free < spare(place):
-        raise DiskFull(f"The disk is full: {human_bytes(free)} are left, too little for {work}")
+    left = left_on(place)
+    if left.is_spent:
+        raise DiskFull(f"The disk is full: {left} are left, too little for {work}")
 
 
 class Reserve:

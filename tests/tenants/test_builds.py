@@ -145,10 +145,15 @@ def _zeros(size: int) -> bytes:
     return stream.getvalue()
 
 
+_AT_ONCE = "RUN head -c 9000000 /dev/zero > /big"
+"""It has ended before anybody has looked at what it writes."""
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
         ("RUN head -c 300000000 /dev/zero > /big && sleep 5", "wrote more than"),
+        (_AT_ONCE, "wrote more than"),
         ("ADD zeros.tar.gz /", "content is larger than"),
         ("COPY zeros /", "more than the build may write"),
         ("ADD zeros /", "more than the build may write"),
@@ -167,6 +172,8 @@ def test_a_build_that_fills_the_disk(tenants: Tenants, line: str, words: str) ->
         }
         done = tenants.push(f"big-{abs(hash(line))}", files)
         assert done.status != 0 and words in done.error, done.error
+        done = tenants.push(f"big-again-{abs(hash(line))}", files) if line == _AT_ONCE else done
+        assert words in done.error, "what was refused is not found in the cache"
     finally:
         tenants.mallory.ssh("builder:set", OURS, "disk")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,7 +21,8 @@ from paas.model import DEFAULT_PATH
 from paas.output import Hangup, human_bytes
 from paas.runtime.spec import ContainerSpec, SecretFile, new_id
 from paas.runtime.steps import Bench, Deadline, Ended
-from paas.system.disk import spare
+from paas.system.disk import left_on, refuse_when_spent
+from paas.system.occupied import Bounds, occupied
 
 _SCRIPT = "/dev/paas-script"
 _CA_FILE = "/dev/paas-ca.crt"
@@ -49,16 +49,17 @@ _DISTRUST = (
 )
 """What tools say where a proxy puts its own certificates in place of others'."""
 HOST_CA = Path("/etc/ssl/certs/ca-certificates.crt")
+_COUNTING = 30.0
+"""Seconds that adding up a step's files may take."""
 
 
 class DiskGuard:
-    """Ends a build that fills the disk: more than its limit, or nearly all there is."""
+    """Ends a build that fills the disk: more than its limit, or nearly all there is, of bytes or of inodes."""
 
     def __init__(self, directory: Path, limit: int) -> None:
         self._directory = directory
         self._limit = limit
         self._used = 0
-        self._spare = spare(directory)
         self.begin()
 
     def add(self, size: int) -> None:
@@ -66,17 +67,20 @@ class DiskGuard:
         self._used += size
 
     def begin(self) -> None:
-        self._free = shutil.disk_usage(self._directory).free
+        self._free = left_on(self._directory).bytes
 
     def check(self, upper: Path) -> None:
         """Raises DiskFull, Conflict."""
-        free = shutil.disk_usage(self._directory).free
-        if free < self._spare:
-            raise DiskFull(f"The disk is full: {human_bytes(free)} are left")
+        free = refuse_when_spent(self._directory)
         left = self._limit - self._used
         # What others write counts in the quick look; only when that says too much the files are added up.
-        if self._free - free > left and _size(upper) > left:
-            raise Conflict(f"The build wrote more than {human_bytes(self._limit)} to the disk")
+        if self._free - free.bytes > left:
+            found = occupied(str(upper), Bounds(bytes=left, seconds=_COUNTING))
+            if found.bytes > left or found.too_deep:
+                raise Conflict(
+                    f"The build wrote more than {human_bytes(self._limit)} to the disk",
+                    hint="Allow more: builder:set APP disk 20g",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,17 +284,6 @@ def _refuse_privileges(instruction: ins.Run) -> None:
         )
     if instruction.security != "sandbox":
         raise InvalidInput(f"RUN --security={instruction.security} is not allowed", hint="Leave the flag out.")
-
-
-def _size(top: Path) -> int:
-    total = 0
-    for folder, _, names in os.walk(top):
-        for name in names:
-            try:
-                total += os.lstat(f"{folder}/{name}").st_blocks * 512
-            except OSError:
-                continue
-    return total
 
 
 def _arguments(instruction: ins.Run, stage: Stage) -> tuple[tuple[str, ...], bytes | None]:
