@@ -45,6 +45,8 @@ class Settings:
     uid_base: int = _setting(0x10000000, "first host uid of the ranges given to containers, 65536 each")
     app_memory: int = _setting(512 << 20, "memory limit of an app's container, in bytes")
     app_pids: int = _setting(512, "limit of processes and threads in an app's container")
+    app_disk: int = _setting(2 << 30, "bytes an app's container may write besides storage (0: any amount)")
+    app_inodes: int = _setting(200_000, "files and directories it may make there (0: any number)")
     container_connections: int = _setting(8192, "connections a container may have begun and not ended")
     containers_memory: int = _setting(0, "bytes for all containers and builds together (0: seven eighths of all)")
     build_memory: int = _setting(1 << 30, "memory limit of a build, in bytes")

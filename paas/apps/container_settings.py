@@ -16,6 +16,8 @@ from paas.schedulers import holding
 from paas.settings import Settings
 from paas.state.apps import App
 
+_LEAST_DISK, _LEAST_INODES = 1 << 20, 100
+
 
 def _seconds(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= 86400):
@@ -42,6 +44,19 @@ def _parallel(text: str) -> int:
     if text == "-1":
         return -1
     return properties.count(text)
+
+
+def _disk(text: str) -> int:
+    found = asking.bytes_of(text, "m")
+    if found < _LEAST_DISK:
+        raise InvalidInput(f"{shown(text)} is no limit of the disk", hint="Examples: 500m, 2g; the least is 1m.")
+    return found
+
+
+def _inodes(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) >= _LEAST_INODES):
+        raise InvalidInput(f"{shown(text)} is no number of files", hint=f"The least is {_LEAST_INODES}.")
+    return int(text)
 
 
 def _networks(text: str) -> tuple[str, ...]:
@@ -113,6 +128,9 @@ def declared(settings: Settings) -> list[Property]:
         Property("resource", "limit-cpu", "processors", asking.cpus, released="live", scoped=True),
         Property("resource", "limit-memory", "memory", holding.memory, released="live", scoped=True),
         Property("resource", "limit-memory-swap", "memory and swap", holding.swap, released="live", scoped=True),
+        Property("resource", "limit-disk", "what each container may write to its own layer", _disk, scoped=True),
+        Property("resource", "limit-inodes", "files and directories it may make there", _inodes, scoped=True),
+        Property("resource", "limit-storage", "what mounted storage may have together", _disk),
         Property("resource", "reserve-cpu", "processors kept", asking.cpus, released="live", scoped=True),
         Property("resource", "reserve-memory", "memory kept", holding.memory, released="live", scoped=True),
         Property(

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import platform
 import resource
-import shutil
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from paas.errors import SystemFailure
 from paas.settings import Settings
 from paas.state.database import Database
 from paas.system import run as system
+from paas.system.disk import left_on
 from paas.system.lasterrors import LAST_ERRORS
 
 Value = str | int | bool | None
@@ -64,7 +64,7 @@ def machine(cgroups: str, data: Path) -> Section:
     """The host: kernel, memory, disk."""
     release = _pairs(Path("/etc/os-release"), "=")
     memory = _pairs(Path("/proc/meminfo"), ":")
-    disk = shutil.disk_usage(data)
+    disk = left_on(data)
     return {
         "system": release.get("PRETTY_NAME", "").strip('"'),
         "kernel": platform.release(),
@@ -78,8 +78,12 @@ def machine(cgroups: str, data: Path) -> Section:
         "swap-free": memory.get("SwapFree", ""),
         "data-file-system": _file_system(data),
         "data-bytes-total": disk.total,
-        "data-bytes-free": disk.free,
-        "data-inodes-free": os.statvfs(data).f_favail,
+        "data-bytes-free": disk.bytes,
+        "data-bytes-spared-by-builds": disk.spare,
+        "data-bytes-spared-by-apps": disk.critical,
+        "data-inodes-free": disk.inodes,
+        "data-inodes-spared-by-builds": disk.spare_inodes,
+        "data-inodes-spared-by-apps": disk.critical_inodes,
     }
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from paas.apps.access import Access, Grants
 from paas.apps.build_settings import BuildSettings
 from paas.apps.container_settings import ContainerOptions
+from paas.apps.disk_limits import DiskLimits
 from paas.apps.domains import Domains
 from paas.apps.environment import Environment
 from paas.apps.keys import Keys
@@ -101,6 +102,7 @@ class Platform:
     properties: Properties
     build_settings: BuildSettings
     container_options: ContainerOptions
+    disk_limits: DiskLimits
     linked: Linked
     builds: Builds
     caches: CacheMounts

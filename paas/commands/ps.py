@@ -159,6 +159,8 @@ def _report(ctx: Context, app: App) -> Report:
             text += f"; gets no requests because it {'; '.join(row.unready.values())}"
         if row.restarts:
             text += f"; restarted {row.restarts} times, last because it {row.reason}"
+        elif row.instance.state is InstanceState.ENDED and row.reason:
+            text += f"; it {row.reason}"
         key = f"status-{row.instance.name}"
         found[key if key not in found else f"{key}-{row.instance.id[:6]}"] = text
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from paas.apps import disk_limits
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, GLOBAL, KEY, Flag, app_argument
@@ -11,12 +12,13 @@ from paas.commands.report import Report, show
 from paas.errors import Denied, InvalidInput, UsageError
 from paas.names import ProcessType
 from paas.output import pairs
-from paas.state import releases
+from paas.state import people, releases
 from paas.state.apps import App
 
-_KEYS = {"limit": ("cpu", "memory", "memory-swap"), "reserve": ("cpu", "memory")}
+_KEYS = {"limit": ("cpu", "memory", "memory-swap", *disk_limits.KEYS), "reserve": ("cpu", "memory")}
 _WORD = {"limit": "limits", "reserve": "reservation"}
 _DEFAULT = "_default_"
+_BUILD = "build"
 _REFUSED = {
     "memory_swap": "swap is limited, but never kept for anybody: resource:limit --memory-swap",
     "nvidia_gpu": "devices of the host are not given to containers",
@@ -33,12 +35,19 @@ _FLAGS = (
     Flag("--network-ingress", "refused likewise", "NUMBER"),
     Flag("--network-egress", "refused likewise", "NUMBER"),
 )
+_DISK = (
+    Flag("--disk", "what each container may write to its own layer: 500m, 2g; clear for the default", "SIZE"),
+    Flag("--inodes", "files and directories it may make there; clear for the default", "NUMBER"),
+    Flag("--storage", "what all storage that is mounted may have together; clear for any amount", "SIZE"),
+)
+_DISK_ROWS = frozenset(f"resource:limit-{key}" for key in disk_limits.KEYS)
 _TYPE = Flag("--process-type", "only for one process type, or for build", "PROCESS", parse=ProcessType)
 
 
 @command(
     "resource:limit",
     *_FLAGS,
+    *_DISK,
     _TYPE,
     GLOBAL,
     app_argument(optional=True),
@@ -46,6 +55,7 @@ _TYPE = Flag("--process-type", "only for one process type, or for build", "PROCE
         "resource:limit --memory 512 --cpu 1.5 wiki",
         "resource:limit --memory 1g --process-type worker wiki",
         "resource:limit --memory 2g --process-type build wiki",
+        "resource:limit --disk 500m --inodes 20000 --storage 5g wiki",
     ),
 )
 def limit(ctx: Context, **words: object) -> None:
@@ -53,6 +63,11 @@ def limit(ctx: Context, **words: object) -> None:
 
     What runs gets the new limits at once, without a restart; an instance that has more memory in use than it is to have
     is replaced. The limits of one process type hold before those of all.
+
+    An instance that writes more than --disk or --inodes allow is killed and started again with an empty layer, as with
+    memory; of process type `run`, one-off commands are meant. An app whose storage has more than --storage is stopped
+    until somebody makes room (run APP rm ...) and starts it. Limits of the disk are no part of releases, and only an
+    admin gives an app more than holds for all: --global, or what the machine's settings say (app_disk, app_inodes).
     """
     _set(ctx, "limit", words)
 
@@ -113,7 +128,10 @@ def _report(ctx: Context, app: App) -> Report:
     for kind in ["", *sorted(kinds)]:
         for verb, word in (("limit", "limit"), ("reserve", "reservation")):
             for key in _KEYS[verb]:
+                if key in disk_limits.KEYS and (kind == _BUILD or (kind and key == "storage")):
+                    continue
                 found[f"resource-{kind or _DEFAULT}.{word}.{key}"] = rows.get(_row(verb, key, kind), "")
+    found |= {f"resource-computed.{key}": value for key, value in ctx.platform.disk_limits.in_force(app).items()}
     return found
 
 
@@ -138,6 +156,8 @@ def _set(ctx: Context, verb: str, words: Mapping[str, object]) -> None:
         return
     for key, given in values.items():
         ctx.platform.properties.valid("resource", f"{verb}-{key}", given)
+        if key in disk_limits.KEYS:
+            _check_disk(ctx, key, given, app, kind)
     ctx.out.result(f"Setting resource {_WORD[verb]} for {title}")
     for line in pairs((key, given or "") for key, given in values.items()):
         ctx.out.line(line)
@@ -154,11 +174,26 @@ def _clear(ctx: Context, verb: str, words: Mapping[str, object]) -> None:
     _save(ctx, app, gone, f"{verb} {kind} cleared".replace("  ", " "))
 
 
+def _check_disk(ctx: Context, key: str, given: str | None, app: App | None, kind: str) -> None:
+    if key == "storage" and kind:
+        raise InvalidInput("Storage is the app's, not that of a process type", hint="Leave --process-type out.")
+    if kind == _BUILD:
+        raise InvalidInput("What a build may write is said elsewhere", hint="builder:set APP disk 5g")
+    if given is not None and app is not None:
+        ctx.platform.disk_limits.refuse_more(key, given, app, kind, ctx.who)
+
+
 def _save(ctx: Context, app: App | None, rows: Mapping[str, str | None], what: str) -> None:
-    if app is not None:
-        ctx.platform.changes.properties(app.name, lambda app: rows, f"Resources: {what}", ctx.request())
-    else:
+    if app is None:
         ctx.platform.properties.save_global(rows)
+        return
+    disk = {row: text for row, text in rows.items() if row.partition("@")[0] in _DISK_ROWS}
+    if disk:
+        ctx.platform.properties.save(app, disk)
+        people.record(ctx.platform.db, ctx.who, app.name, "resource", what)
+    others = {row: text for row, text in rows.items() if row not in disk}
+    if others:
+        ctx.platform.changes.properties(app.name, lambda app: others, f"Resources: {what}", ctx.request())
 
 
 def _whose(ctx: Context, words: Mapping[str, object]) -> tuple[App | None, str]:

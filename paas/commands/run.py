@@ -113,9 +113,13 @@ def _run_app(ctx: Context, app: App, command: list[str], flags: dict[str, Any]) 
         stdio = None if terminal else (ctx.stdin, ctx.stdout, ctx.stderr)
         id = oneoff.prepare(app, command, extra, undo, ctx.who, terminal=terminal, stdio=stdio)
         if terminal:
-            return converse(ctx, id, limit)
-        oneoff.runtime.start(id)
-        return ended(ctx, id, limit)
+            status = converse(ctx, id, limit)
+        else:
+            oneoff.runtime.start(id)
+            status = ended(ctx, id, limit)
+        if why := oneoff.why_ended(id):
+            ctx.out.warn(f"The command {why}")
+        return status
 
 
 def _run_image(ctx: Context, image: str, command: list[str], flags: dict[str, Any]) -> int:

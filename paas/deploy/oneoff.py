@@ -63,6 +63,9 @@ class OneOff:
         self._containers = containers
         self.linked = linked
         self._attached: dict[str, Attached] = {}
+        self.running: dict[str, tuple[App, str]] = {}
+        """All that end with the engine at the latest, by container: of which app, and what they are called there."""
+        self._why: dict[str, str] = {}
 
     def attached(self, app: App) -> list[Attached]:
         """Those that run, the oldest first."""
@@ -71,6 +74,15 @@ class OneOff:
     def stop(self, attached: Attached) -> None:
         """SIGTERM, ten seconds, SIGKILL; its caller is told the exit status."""
         self.runtime.stop(attached.id, grace=GRACE)
+
+    def end(self, id: str, why: str) -> None:
+        """Kill one, and let whoever waits for it know why."""
+        self._why[id] = why
+        self.runtime.stop(id, grace=0)
+
+    def why_ended(self, id: str) -> str | None:
+        """What its caller is to be told of its end."""
+        return self._why.get(id)
 
     def prepare(
         self,
@@ -93,12 +105,17 @@ class OneOff:
         if beside:
             own = tuple(mount for mount in spec.mounts if mount.target not in {each.target for each in beside})
             spec = replace(spec, mounts=(*own, *beside), cwd=beside[0].target)
-        self._make(app, spec, undo, stdio)
+        self._make(app, spec, name, undo, stdio)
         undo.callback(self._attached.pop, spec.id)
         self._attached[spec.id] = Attached(spec.id, app.id, name, tuple(command), str(who), now())
         return spec.id
 
-    def _make(self, app: App, spec: ContainerSpec, undo: ExitStack, stdio: tuple[int, int, int] | None) -> str:
+    def _make(
+        self, app: App, spec: ContainerSpec, name: str, undo: ExitStack, stdio: tuple[int, int, int] | None
+    ) -> str:
+        undo.callback(self._why.pop, spec.id, None)
+        undo.callback(self.running.pop, spec.id)
+        self.running[spec.id] = (app, name)
         sandbox = self._sandboxes.take()
         undo.callback(self._sandboxes.release, sandbox)
         undo.callback(self.runtime.remove, spec.id)
@@ -141,7 +158,7 @@ class OneOff:
         deadline = None if limit is None else time.monotonic() + limit
         with ExitStack() as undo:
             piped = undo.enter_context(Piped(output))
-            id = self._make(apps.get(self._db, release.app), spec, undo, piped.stdio)
+            id = self._make(apps.get(self._db, release.app), spec, name, undo, piped.stdio)
             begun(id)
             self.runtime.start(id)
             while (status := self.runtime.wait(id, timeout=_GLANCE)) is None:
@@ -149,6 +166,8 @@ class OneOff:
                     raise Cancelled(f"The {name} task was cancelled")
                 if deadline is not None and time.monotonic() > deadline:
                     return TIMED_OUT
+            if why := self.why_ended(id):
+                output(f" !     {name} {why}\n".encode())
             return status
 
     def _spec(

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from paas.apps.claims import Claims
+from paas.apps.disk_limits import DiskLimits
 from paas.apps.ports import Ports
 from paas.apps.processes import Processes
 from paas.apps.storage import Storage
@@ -15,6 +16,8 @@ from paas.containers.supervise import Containers
 from paas.containers.volumes import Volumes
 from paas.deploy.applying import Applier
 from paas.deploy.detached import Detached
+from paas.deploy.disk_watch import DiskWatch
+from paas.deploy.disk_writers import Writers
 from paas.deploy.held import AppLocks
 from paas.deploy.oneoff import OneOff
 from paas.deploy.releases import ReleaseMaker
@@ -33,6 +36,7 @@ from paas.schedulers.retire import Retirement
 from paas.schedulers.services import Services
 from paas.schedulers.supervise import Supervisor
 from paas.state.apps import App
+from paas.system.disk import left_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Running:
     containers: Containers
     oneoff: OneOff
     detached: Detached
+    disk_limits: DiskLimits
 
 
 def take_over(base: Foundation, undo: ExitStack) -> Running:
@@ -135,6 +140,11 @@ def take_over(base: Foundation, undo: ExitStack) -> Running:
     routing.announce_start(lost)
     containers.boot()  # before the apps, which may have their data in them
     supervisor.boot(lost)
+    limits = DiskLimits(base.settings, base.properties)
+    writers = Writers(base.db, base.paths, base.runtime, limits, supervisor, oneoff, detached, containers)
+    watch = DiskWatch(lambda: left_on(base.paths.data), base.runtime, writers)
+    undo.callback(watch.close)
+    watch.start()
     pressure = Pressure(base.db, base.runtime)
     undo.callback(pressure.close)
     pressure.start()
@@ -154,4 +164,5 @@ def take_over(base: Foundation, undo: ExitStack) -> Running:
         containers=containers,
         oneoff=oneoff,
         detached=detached,
+        disk_limits=limits,
     )

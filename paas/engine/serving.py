@@ -211,6 +211,7 @@ def platform(base: Foundation, running: Running, backups: Backups, undo: ExitSta
         build_settings=build_settings,
         linked=running.services.linked,
         container_options=container_options,
+        disk_limits=running.disk_limits,
         builds=builds,
         caches=caches,
         paths=base.paths,

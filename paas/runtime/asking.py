@@ -21,7 +21,7 @@ _ALL = "ALL"
 
 def memory(text: str, unit: str = "") -> int:
     """`64m`, `1.5g`: bytes. `unit` is that of a bare number."""
-    found = _bytes(text, unit)
+    found = bytes_of(text, unit)
     if found < _LEAST_MEMORY:
         raise InvalidInput(f"{shown(text)} is no memory limit", hint="Examples: 64m, 1g; the least is 6m.")
     return found
@@ -29,13 +29,14 @@ def memory(text: str, unit: str = "") -> int:
 
 def size(text: str) -> int:
     """`64k`, `1g`: bytes, of a file system in memory."""
-    found = _bytes(text, "")
+    found = bytes_of(text, "")
     if found < 4096:
         raise InvalidInput(f"{shown(text)} is no size", hint="Examples: 64m, 1g")
     return found
 
 
-def _bytes(text: str, unit: str) -> int:
+def bytes_of(text: str, unit: str) -> int:
+    """0 for what is no size."""
     match = _SIZE.fullmatch(text)
     return int(float(match[1]) * _UNITS[match[2].lower() or unit]) if match and len(text) < 16 else 0
 

@@ -98,6 +98,10 @@ class Inspection:
         """What a container uses now; all zero when it does not run."""
         return usage.of(self._cgroup(id), self.pid(id))
 
+    def written(self, id: str) -> int:
+        """Bytes that its processes, and those of theirs that have ended, have brought to file systems."""
+        return usage.written(self.processes(id))
+
     def processes(self, id: str) -> list[int]:
         """All processes of a container, as the host sees them."""
         return usage.processes(self._cgroup(id), self.pid(id))

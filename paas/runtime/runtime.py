@@ -212,6 +212,14 @@ class Runtime(Inspection):
         self._bundle(id).remove()
         reached("container:unmounted")
 
+    def empty(self, id: str) -> None:
+        """Kill a container and remove all of it but its log."""
+        self.put_away(id)
+        data = self._home(id) / "data"
+        remove_tree(data)
+        for name in ("upper", "work"):
+            ensure_directory(ensure_directory(data, mode=0o711) / name)
+
     def end(self, id: str) -> None:
         """Kill a container; what is left of it are its files. Harmless when it has ended."""
         self._watcher.discard(id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,16 @@ def processes(cgroup: str, first: int | None) -> list[int]:
             continue
     inside = _pid_namespace(first)
     return sorted(pid for pid in found if inside is not None and _pid_namespace(pid) == inside)
+
+
+def written(pids: Iterable[int]) -> int:
+    """Bytes that processes, and those they have waited for, were the first to dirty; what was never brought to the disk
+    because it was deleted before is not among them."""
+    total = 0
+    for pid in pids:
+        counts = {words[0]: int(words[1]) for words in _lines(Path(f"/proc/{pid}/io")) if len(words) == 2}
+        total += counts.get("write_bytes:", 0) - counts.get("cancelled_write_bytes:", 0)
+    return total
 
 
 def _pid_namespace(pid: int | None) -> str | None:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from paas.errors import NotFound, PaasError, SystemFailure
@@ -53,6 +54,17 @@ def reason_of(status: Status) -> str:
     return f"exited with status {status.exit_code}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Why an instance is being ended by us."""
+
+    reason: str
+    again: bool = True
+    """Whether it is started again, whatever its restart policy; else it stays down until somebody starts its app."""
+    empty: bool = False
+    """Whether what it has written goes at once."""
+
+
 class Supervisor:
     def __init__(
         self,
@@ -78,8 +90,10 @@ class Supervisor:
         self._retirement = retirement
         self._locks = locks
         self._changed = changed
-        self._reasons: dict[str, str] = {}
-        """Why instances are being ended that fail their checks."""
+        self._told: dict[str, _Told] = {}
+        """By container."""
+        self._full: set[str] = set()
+        """Containers whose writable layers go before anything else is made for their apps."""
         self._closing = threading.Event()
         self._workers = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="restart")
 
@@ -93,27 +107,27 @@ class Supervisor:
         """A container's process is gone. Only instances that served are restarted: others were ended by us."""
         if self._closing.is_set():  # the next engine finds out; the database may be closed
             return
-        known = self._reasons.pop(id, None)
+        known = self._told.pop(id, None)
         try:
             self._note_end(id, known)
         except SystemFailure as error:  # the disk is full, perhaps
             log.error("the end of container %s: %s", id[:12], error.message)
             if known is not None:
-                self._reasons[id] = known
+                self._told[id] = known
             _later(_AGAIN, self.ended, id)
 
-    def _note_end(self, id: str, known: str | None) -> None:
+    def _note_end(self, id: str, told: _Told | None) -> None:
         status = self._runtime.status(id)  # may wait for conmon's note: not in a transaction
         uptime = self._runtime.uptime(id)
         with self._db.transaction():
             row = releases.instance(self._db, id)
             if row is None or row.instance.state is not InstanceState.RUNNING or self._closing.is_set():
                 return
-            reason = known or reason_of(status)
+            reason = told.reason if told else reason_of(status)
             restarts = 1 if uptime >= _STEADY else row.restarts + 1
             app = apps.by_id(self._db, row.app_id)
             policy = self._policy(app, row.instance)
-            again = known is not None or policy.wanted(status.exit_code, restarts - 1, stopped=False)
+            again = told.again if told else policy.wanted(status.exit_code, restarts - 1, stopped=False)
             state = InstanceState.CRASHED if again else InstanceState.ENDED
             releases.record_end(self._db, id, state, restarts if again else restarts - 1, reason)
             events.record(self._db, PLATFORM, app.name, "crash", f"{row.instance.name} {reason}")
@@ -121,8 +135,12 @@ class Supervisor:
         if status.oom:
             self._runtime.note(id, f"{reason}; resource:limit --memory allows more")
         log.warning("%s of %s %s", row.instance.name, app.name, reason)
+        if told is not None and told.empty:
+            self._full.add(id)
         if again:  # first: it is not asked for a second time when what follows fails
             self._restart_later(row.instance, back_off(restarts))
+        elif id in self._full:
+            self._workers.submit(self._empty, row.instance)
         self._services.publish(app)
         self._changed(app)
 
@@ -135,8 +153,40 @@ class Supervisor:
         row = releases.instance(self._db, id)
         if row is None or row.instance.state is not InstanceState.RUNNING:
             return
-        self._reasons[id] = reason
+        self._told[id] = _Told(reason)
         self._runtime.stop(id, grace=self._booter.stop_timeout(row.instance))
+
+    def end_writer(self, id: str, reason: str, *, again: bool) -> None:
+        """Kill an instance that writes more to the disk than it may. What it had in its writable layer goes.
+
+        `again`: it is started again as one that ended by itself; else it stays down until its app is started or
+        deployed.
+        """
+        row = releases.instance(self._db, id)
+        if row is not None and row.instance.state is InstanceState.RUNNING:
+            self._told[id] = _Told(reason, again=again, empty=True)
+        self._runtime.note(id, reason)
+        self._runtime.stop(id, grace=0)
+
+    def _empty(self, instance: Instance) -> None:
+        """Unless it is replaced and removed as a whole meanwhile."""
+        row = releases.instance(self._db, instance.id)
+        if row is None:
+            return
+        try:
+            with self._locks.hold(str(row.app_id), f"the end of {instance.name}", cancelled=self._closing.is_set):
+                if releases.instance(self._db, instance.id) is not None:
+                    self._emptied(instance.id)
+        except PaasError as error:
+            log.error("what %s of %s has written is still there: %s", instance.name, instance.app, error.message)
+
+    def _emptied(self, id: str) -> None:
+        if id in self._full:
+            self._full.discard(id)
+            try:
+                self._runtime.empty(id)
+            except OSError as error:  # it goes with the rest of the container, then
+                log.error("what container %s has written is still there: %s", id[:12], error)
 
     def _restart_later(self, instance: Instance, seconds: float) -> None:
         _later(seconds, self._submit, instance)
@@ -164,6 +214,7 @@ class Supervisor:
                 return
             app = apps.by_id(self._db, row.app_id)
             try:
+                self._emptied(old.id)
                 self._boot_again(app, row)
             except PaasError as error:
                 restarts = row.restarts + 1

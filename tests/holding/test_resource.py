@@ -82,6 +82,14 @@ def test_one_that_uses_more_is_replaced(held: Held) -> None:
         (("--network", "10"), "traffic"),
         (("--memory", "100", "--process-type", "no such"), "process type"),
         (("--memory", "100\n200"), "memory limit"),
+        (("--disk", "none"), "limit of the disk"),
+        (("--inodes", "1e9"), "number of files"),
+        (("--inodes", "5"), "number of files"),
+        (("--storage", "-1"), "limit of the disk"),
+        (("--storage", "1g", "--process-type", "web"), "not that of a process type"),
+        (("--disk", "1g", "--process-type", "build"), "builder:set APP disk"),
+        (("--disk", "3g"), "Only an admin key"),
+        (("--disk", "1g", "--inodes", "200001"), "Only an admin key"),
     ],
 )
 def test_bad_values(held: Held, words: tuple[str, ...], said: str) -> None:
@@ -98,6 +106,33 @@ def test_who_and_what(held: Held) -> None:
     held.machine.paas("resource:limit", "--global", "--memory", "1g", "--process-type", "other")
     assert "1g" in held.machine.paas("resource:limit", "--global", "--process-type", "other").text
     held.machine.paas("resource:limit-clear", "--global", "--process-type", "other")
+
+
+def test_the_disk_is_limited_at_once_and_by_admins(held: Held) -> None:
+    """No part of releases; a deployer goes as far as what holds for all, or as an admin lets the app."""
+    releases, before = held.json("releases", APP), held.json("resource:report", APP)
+    assert before["resource-computed.disk"] == 2 << 30 and before["resource-computed.inodes"] == 200_000
+    assert before["resource-computed.storage"] == 0
+    held.ssh("resource:limit", APP, "--disk", "500", "--inodes", "1000", "--storage", "50g")
+    held.ssh("resource:limit", APP, "--disk", "1g", "--process-type", "worker")
+    report = held.json("resource:report", APP)
+    assert report["resource-_default_.limit.disk"] == "500" and report["resource-worker.limit.disk"] == "1g"
+    assert [report[f"resource-computed.{key}"] for key in ("disk", "inodes", "storage")] == [500 << 20, 1000, 50 << 30]
+    assert held.json("releases", APP) == releases
+    assert "Only an admin key may allow more than 2.0 GiB" in held.refused("resource:limit", APP, "--disk", "2049m")
+    held.machine.paas("resource:limit", APP, "--disk", "4g")
+    held.ssh("resource:limit", APP, "--disk", "3g")
+    held.machine.paas("resource:limit", "--global", "--disk", "1g", "--storage", "20g")
+    try:
+        assert "20.0 GiB" in held.refused("resource:limit", APP, "--storage", "60g")
+        assert "more than 1.0 GiB" in held.refused("resource:limit", APP, "--disk", "3500m")
+        held.ssh("resource:limit-clear", APP)
+        assert held.json("resource:report", APP)["resource-computed.disk"] == 1 << 30
+    finally:
+        held.machine.paas("resource:limit-clear", "--global")
+        held.ssh("resource:limit-clear", APP, "--process-type", "worker")
+    assert held.json("resource:report", APP) == before
+    assert "resource:limit" in held.machine.paas("events", "--app", APP).text
 
 
 def test_limits_of_builds(held: Held) -> None:
