@@ -2,12 +2,13 @@
 
 A frame is four bytes of length (big endian) and a JSON object; descriptors travel beside its first byte (SCM_RIGHTS).
 
-    client -> engine   first   {"kind": "command" | "auth" | "receive" | "push", ...}   with stdin, stdout, stderr and,
-                               where a command needs it, the directory it was typed in
+    client -> engine   first   {"kind": "command" | "receive" | "push", ...}   with stdin, stdout, stderr and, where a
+                               command needs it, the directory it was typed in
                        later   {"winch": [rows, columns]}   {"signal": "INT"}
     engine -> client           {"attach": "pty" | "conmon"} with one descriptor
                        last    {"exit": status, ...}
 
+The front door says in whose name it asks by a login's "token"; git's hook by the "ticket" of a push.
 A client that hangs up cancels what it asked for. The host's command line is written against this file alone, so it
 imports next to nothing.
 """

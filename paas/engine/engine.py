@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
+from paas.apps.keys import Keys
 from paas.engine import foundation, running, serving
 from paas.engine.frontdoor import FrontDoor
+from paas.engine.hostkeys import ensure_host_keys
+from paas.engine.listening import ssh_listener
 from paas.engine.lock import only_one
+from paas.engine.logins import Logins
 from paas.engine.server import Server
 from paas.engine.sessions import Sessions
 from paas.errors import DiskFull, SystemFailure
@@ -19,7 +23,6 @@ from paas.integrity.upkeep import Upkeep
 from paas.paths import Paths
 from paas.runtime.runtime import Runtime
 from paas.settings import Settings
-from paas.ssh.hostkeys import ensure_host_keys
 from paas.state.backups import Backups
 from paas.state.database import Database
 from paas.system.accounts import account
@@ -76,7 +79,9 @@ class Engine:
         undo.callback(db.close)
         reserve.keep()
         ensure_directory(paths.log, mode=0o750)
-        ensure_host_keys(paths.ssh, self._owner)
+        host_keys = ensure_host_keys(paths.ssh)
+        listener = ssh_listener(settings)
+        undo.callback(listener.close)
         remove_tree(paths.run / "build")
         remove_tree(paths.run / "editing")
         remove_tree(paths.scratch)
@@ -84,7 +89,8 @@ class Engine:
         runtime.prepare()
         for directory in (paths.repos, settings.socket.parent):  # what the front door is shown
             ensure_directory(directory, mode=0o750, owner=(0, self._owner[1]))
-        door = FrontDoor(settings, paths)
+        logins = Logins(Keys(db).identify, settings.ssh_login_grace)
+        door = FrontDoor(settings, paths, listener, host_keys, logins)
         undo.callback(door.close)
         door.start()
 
@@ -92,11 +98,13 @@ class Engine:
         platform = serving.platform(base, running.take_over(base, undo), backups, undo)
         upkeep = Upkeep(db, backups, reserve, base.images)
         undo.callback(upkeep.close)
-        server = Server(settings.socket, self._owner[1], Sessions(platform, self._owner[0]).handle)
+        server = Server(settings.socket, self._owner[1], Sessions(platform, logins, self._owner[0]).handle)
         server.listen()
         undo.callback(server.close)
         door.wait_ready()
         server.start()
+        door.open()
+        undo.callback(door.hold)
         platform.cron.start()
         upkeep.start()
         self.is_alive = lambda: server.accepts and db.one("SELECT 1") is not None

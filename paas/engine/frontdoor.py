@@ -1,12 +1,18 @@
-"""The SSH front door as the engine's child: confined once it has its port, started again when it ends."""
+"""The SSH front door as the engine's child: confined before it gets its port, started again when it ends."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
+from paas.engine.doorchannel import DoorChannel
+from paas.engine.hostkeys import HostKey
+from paas.engine.logins import Logins
 from paas.errors import SystemFailure
 from paas.paths import PROJECT, Paths
 from paas.settings import Settings
@@ -26,14 +32,21 @@ of these, and takes in what git leaves behind."""
 
 
 class FrontDoor:
-    """Its standard input is a pipe whose end it takes as the sign to go: it never outlives the engine."""
+    """Its standard input is its channel to the engine, whose end it takes as the sign to go: it never outlives the
+    engine. `listener` is closed with it."""
 
-    def __init__(self, settings: Settings, paths: Paths) -> None:
+    def __init__(
+        self, settings: Settings, paths: Paths, listener: socket.socket, keys: Sequence[HostKey], logins: Logins
+    ) -> None:
         self._settings = settings
         self._code = paths.code
         self._repos = paths.repos
+        self._listener = listener
+        self._keys = keys
+        self._logins = logins
         self._closing = threading.Event()
         self._process: system.Process | None = None
+        self._channel: socket.socket | None = None
 
     def start(self) -> None:
         """Begin; importing its libraries takes it half a second, which others may use."""
@@ -41,17 +54,32 @@ class FrontDoor:
         self._process = self._spawn()
 
     def wait_ready(self) -> None:
-        """Returns when it accepts connections. Raises SystemFailure when it does not; it has said why."""
+        """Returns when it waits for `open`. Raises SystemFailure when it does not; it has said why."""
         assert self._process is not None
         if not self._ready(self._process):
             status = self._process.wait(10)
             raise SystemFailure(f"The SSH front door did not start (status {status})", hint="Its message stands above.")
+
+    def open(self) -> None:
+        """Let connections in."""
         threading.Thread(target=self._watch, name="front door", daemon=True).start()
 
-    def close(self) -> None:
+    def hold(self) -> None:
+        """Let nobody else in. Those who are inside go on, and who connects waits for the next engine, if somebody keeps
+        the listening socket for it."""
         self._closing.set()
-        if self._process is not None:
-            _end(self._process)
+        self._listener.close()
+        if self._channel is not None:
+            with contextlib.suppress(OSError):
+                self._channel.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self.hold()
+        if self._process is not None and self._channel is not None:
+            with contextlib.suppress(OSError):
+                self._channel.shutdown(socket.SHUT_RDWR)  # and wakes the thread that answers it
+            _wait_or_kill(self._process)
+            self._channel.close()
 
     def _show_code(self) -> None:
         """Mount the program where the unprivileged account can reach it: it may lie in root's home."""
@@ -67,14 +95,18 @@ class FrontDoor:
     def _spawn(self) -> system.Process:
         environment = {f"PAAS_{name.upper()}": str(getattr(self._settings, name)) for name in _SETTINGS}
         environment |= {"PAAS_SETTINGS": "/nonexistent", "PYTHONPATH": str(self._code), "MALLOC_ARENA_MAX": "2"}
-        return system.start(
-            [*_ALONE, self._python(), "-m", "paas", "ssh"],
-            stdin=system.PIPE,
-            stdout=system.PIPE,
-            stderr=sys.stderr.fileno(),
-            env=environment,
-            cwd=self._code,
-        )
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = system.start(
+                [*_ALONE, self._python(), "-m", "paas", "ssh"],
+                stdin=theirs.fileno(),
+                stdout=system.PIPE,
+                stderr=sys.stderr.fileno(),
+                env=environment,
+                cwd=self._code,
+            )
+        self._channel = ours
+        return process
 
     def _ready(self, process: system.Process) -> bool:
         assert process.stdout is not None
@@ -86,11 +118,14 @@ class FrontDoor:
             timer.cancel()
 
     def _watch(self) -> None:
-        while not self._closing.is_set():
-            assert self._process is not None
-            status = self._process.wait()
+        while True:
+            assert self._process is not None and self._channel is not None
+            DoorChannel(self._channel, self._keys, self._logins).serve(self._listener)
             if self._closing.wait(0.2):
                 return
+            status = _wait_or_kill(self._process)
+            self._channel.close()
+            self._logins.forget()
             log.error("the SSH front door ended with status %s; it is started again", status)
             self._clean()
             self._process = self._spawn()
@@ -105,11 +140,10 @@ class FrontDoor:
             log.error("what was received of pushes cannot be removed: %s", error.message)
 
 
-def _end(process: system.Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
+def _wait_or_kill(process: system.Process) -> int:
+    """One whose channel has ended has nothing more to do."""
     try:
-        process.wait(5)
+        return process.wait(5)
     except system.TimeoutExpired:
         process.kill()
-        process.wait(5)
+        return process.wait()

@@ -1,4 +1,4 @@
-"""What the engine does for one connection: a command, a key to identify, a repository, a push."""
+"""What the engine does for one connection: a command, a repository, a push."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from paas.apps.access import AppsOf, Role
 from paas.commands import router
 from paas.commands.context import Context, Platform
 from paas.deploy.held import Request
+from paas.engine.logins import Login, Logins
 from paas.engine.server import Session
 from paas.errors import ADVICE, AppNotFound, Denied, InvalidInput, PaasError
 from paas.model import Push, RefUpdate, Who
@@ -31,12 +32,13 @@ _REF = re.compile(r"refs/[^-/]")
 
 
 class Sessions:
-    def __init__(self, platform: Platform, front_door_uid: int) -> None:
+    def __init__(self, platform: Platform, logins: Logins, front_door_uid: int) -> None:
         self._platform = platform
+        self._logins = logins
         self._front_door = front_door_uid
 
     def handle(self, session: Session) -> None:
-        """Trust: root may do all; the front door's account speaks for those it has authenticated; nobody else."""
+        """Trust: root may do all; the front door's account speaks for those who are logged in; nobody else."""
         if session.uid not in (0, self._front_door):
             session.finish({"exit": 1, "error": "not allowed"})
             return
@@ -54,8 +56,6 @@ class Sessions:
         match session.request.get("kind"):
             case "command":
                 return {"exit": self._command(session)}
-            case "auth":
-                return self._identify(str(session.request["key"]))
             case "receive":
                 return self._repository(session)
             case "push":
@@ -63,12 +63,21 @@ class Sessions:
         raise InvalidInput("Unknown kind of request")
 
     def _who(self, session: Session) -> Who:
-        value = session.request.get("who")
-        if value is None and session.uid == 0:
-            return ROOT
-        if not isinstance(value, dict):
+        request = session.request
+        if "token" in request:
+            return self._user(self._logins.of(str(request["token"])))
+        if "ticket" in request and request["kind"] == "push":
+            return self._user(self._logins.of_ticket(str(request["ticket"]), str(request["app"])))
+        if session.uid != 0:
             raise Denied("Who asks is missing")
-        who = Who(str(value["name"]), session.uid == 0 and bool(value["admin"]), str(value.get("address", "")))
+        value = request.get("who")
+        if value is None:
+            return ROOT
+        who = Who(str(value["name"]), bool(value["admin"]), str(value.get("address", "")))
+        return replace(who, admin=self._platform.access.of(who).admin)
+
+    def _user(self, login: Login) -> Who:
+        who = Who(login.name, False, login.address)
         return replace(who, admin=self._platform.access.of(who).admin)
 
     def _command(self, session: Session) -> int:
@@ -104,10 +113,6 @@ class Sessions:
         )
         return router.run(context, argv)
 
-    def _identify(self, key: str) -> wire.Frame:
-        found = self._platform.keys.identify(key)
-        return {"exit": 0, "name": found.name, "admin": found.admin} if found else {"exit": 1}
-
     def _repository(self, session: Session) -> wire.Frame:
         """The repository of an app for git; a push makes an app that does not exist yet."""
         name, service = str(session.request["app"]), str(session.request["service"])
@@ -118,7 +123,11 @@ class Sessions:
             people.record(self._platform.db, who, name[:63], service, error.message, "denied")
             raise
         found = {"exit": 0, "app": app.name, "repo": str(self._platform.apps.repo(app))}
-        return {**found, **(self._room() if service == "git-receive-pack" else {"limit": 0})}
+        if service != "git-receive-pack":
+            return {**found, "limit": 0}
+        token = session.request.get("token")
+        ticket = {} if token is None else {"ticket": self._logins.ticket(str(token), app.name)}
+        return {**found, **self._room(), **ticket}
 
     def _room(self) -> wire.Frame:
         """How large a push may be, and a warning when that is not much. Raises DiskFull."""

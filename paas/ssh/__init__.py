@@ -1,1 +1,1 @@
-"""The SSH front door: an unprivileged process that authenticates, then passes words and descriptors to the engine."""
+"""The SSH front door: an unprivileged process that speaks SSH; proofs, words and descriptors go to the engine."""

@@ -18,8 +18,10 @@ from paramiko.common import (
 
 from paas.errors import PaasError
 from paas.settings import Settings
+from paas.ssh.doorchannel import DoorChannel, Login
 from paas.ssh.engine import Engine
 from paas.ssh.git import GitServices
+from paas.ssh.proving import OfferedKey
 from paas.ssh.session import Session
 from paas.ssh.streams import Terminal, close
 from paas.ssh.transport import Transport
@@ -28,8 +30,14 @@ log = logging.getLogger(__name__)
 
 USERS = ("paas", "dokku", "git")
 """Names a client may log in as; all mean the same, the key says who it is."""
-_KEY = 16 << 10
-"""Characters of the longest key that the engine is asked about; an RSA key of 16384 bits has 2,800."""
+ALGORITHMS = (
+    "ssh-ed25519",
+    *("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    *("rsa-sha2-512", "rsa-sha2-256"),
+)
+"""What a key may sign by. Others, certificates' as well, are refused, and the client may go on with its next key."""
+_KEY = 12 << 10
+"""Bytes of the longest key that the engine is asked about; an RSA key of 16384 bits has 2,100."""
 _COMMAND = 128 << 10
 """Bytes of the longest command, as execve(2) limits an argument."""
 _CHANNELS_EVER = 100_000
@@ -39,9 +47,10 @@ _CHANNELS_EVER = 100_000
 class Shared:
     """What the clients of one door have in common."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, logins: DoorChannel) -> None:
         self.settings = settings
         self.engine = engine
+        self.logins = logins
         self.services = GitServices()
         self._lock = threading.Lock()
         self._channels: Counter[str] = Counter()
@@ -86,8 +95,8 @@ class Client(paramiko.ServerInterface):
     def __init__(self, shared: Shared, address: str) -> None:
         self._shared = shared
         self._address = address
-        self._who: dict[str, object] | None = None
-        self._known: dict[str, dict[str, object] | None] = {}
+        self._login: Login | None = None
+        self._known: dict[tuple[str, bytes], bool] = {}
         self._lock = threading.Lock()
         self._open: dict[int, _Open] = {}
         self._closed = False
@@ -106,41 +115,60 @@ class Client(paramiko.ServerInterface):
         return "publickey"
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        text = f"{key.get_name()} {key.get_base64()}"
-        if text not in self._known:  # asked first whether a key would do, then with a signature by it
+        assert isinstance(key, OfferedKey)
+        offered = (key.algorithm, key.asbytes())
+        if offered not in self._known:  # asked first whether a key would do, then with a signature by it
             if len(self._known) >= self._shared.settings.ssh_key_tries:
                 assert self.transport is not None
                 self.transport.close()
                 return AUTH_FAILED
-            usable = username in USERS and len(text) <= _KEY
-            self._known[text] = self._identify(username, text) if usable else None
-        # The last key asked for is the one whose signature counts: after it paramiko hears no more requests.
-        self._who = self._known[text]
-        return AUTH_FAILED if self._who is None else AUTH_SUCCESSFUL
+            self._known[offered] = username in USERS and self._knows(key)
+        return AUTH_SUCCESSFUL if self._known[offered] else AUTH_FAILED
 
-    def _identify(self, username: str, text: str) -> dict[str, object] | None:
-        request = {"kind": "auth", "user": username, "key": text, "address": self._address}
+    def _knows(self, key: OfferedKey) -> bool:
+        blob = key.asbytes()
         try:
-            answer = self._shared.engine.ask(request)
+            return key.algorithm in ALGORITHMS and len(blob) <= _KEY and self._shared.logins.knows(blob)
         except PaasError as error:
             log.error("a login from %s could not be checked: %s", self._address, error)
-            return None
-        if not answer.get("name"):
-            return None
-        return {"name": answer["name"], "admin": bool(answer.get("admin")), "address": self._address}
+            return False
+
+    def prove(self, session: bytes, user: str, key: OfferedKey, signature: bytes) -> bool:
+        """A key has signed: whether the engine takes that for a login. After one paramiko hears no more requests."""
+        if self._login is not None:
+            return False
+        logins, blob = self._shared.logins, key.asbytes()
+        try:
+            login = logins.login(session, user, key.algorithm, blob, signature, self._address)
+        except PaasError as error:
+            log.info("a login from %s was refused: %s", self._address, error)
+            return False
+        with self._lock:
+            if not self._closed:
+                self._login = login
+                return True
+        self._leave(login)
+        return False
+
+    def _leave(self, login: Login) -> None:
+        try:
+            self._shared.logins.leave(login)
+        except PaasError:
+            pass  # the engine is gone, and with it all logins
 
     # -- channels -------------------------------------------------------------------------------------------------
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        if kind != "session" or self._user is None or self.transport is None:
+        login = self._proved
+        if kind != "session" or login is None or self.transport is None:
             return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
         self.transport.trust()
         self.proved.set()
-        self._forget_closed()
+        self._forget_closed(login.name)
         with self._lock:
             if self._closed or chanid >= _CHANNELS_EVER or len(self._open) >= self._shared.settings.ssh_sessions:
                 return OPEN_FAILED_RESOURCE_SHORTAGE
-            if not self._shared.take_channel(self._user):
+            if not self._shared.take_channel(login.name):
                 return OPEN_FAILED_RESOURCE_SHORTAGE
             self._open[chanid] = _Open()
         return OPEN_SUCCEEDED
@@ -156,26 +184,23 @@ class Client(paramiko.ServerInterface):
         with self._lock:
             self._closed = True
             ended, self._open = len(self._open), {}
-        self._shared.leave_channels(self._name, ended)
+        if self._login is not None:
+            self._shared.leave_channels(self._login.name, ended)
+            self._leave(self._login)
 
-    def _forget_closed(self) -> None:
+    def _forget_closed(self, user: str) -> None:
         assert self.transport is not None
         with self._lock:
             ended = [number for number in self._open if not self.transport.is_open(number)]
             for number in ended:
                 del self._open[number]
-        self._shared.leave_channels(self._name, len(ended))
+        self._shared.leave_channels(user, len(ended))
 
     @property
-    def _user(self) -> str | None:
+    def _proved(self) -> Login | None:
         """Who it is, while that is proved: paramiko keeps everybody else away from channels, and this does as well."""
         proved = self.transport is not None and self.transport.is_authenticated()
-        return self._name if proved and self._who is not None else None
-
-    @property
-    def _name(self) -> str:
-        """Who it says it is; does not change any more once it is proved."""
-        return str(self._who["name"]) if self._who is not None else ""
+        return self._login if proved else None
 
     # -- what is asked for on a channel ---------------------------------------------------------------------------
 
@@ -223,10 +248,11 @@ class Client(paramiko.ServerInterface):
 
     def _start(self, channel: paramiko.Channel, command: str) -> bool:
         known = self._open.get(channel.get_id())
-        if self._user is None or self._who is None or known is None or known.session is not None:
+        login = self._proved
+        if login is None or known is None or known.session is not None:
             return False
         shared = self._shared
-        known.session = Session(channel, self._who, shared.engine, shared.services, known.terminal, plain=known.plain)
+        known.session = Session(channel, login.token, shared.engine, shared.services, known.terminal, plain=known.plain)
         known.thread = threading.Thread(target=known.session.run, args=(command,), name="command", daemon=True)
         return True
 

@@ -1,4 +1,4 @@
-"""What the front door gives up once it has its port and its keys: the file system, the network, all privileges.
+"""What the front door gives up before it gets its port: the file system, the network, all privileges.
 
 It is started in namespaces of its own for mounts, processes and IPC. What is left to it, and to git below it:
 

@@ -11,19 +11,16 @@ import sys
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 
 import paramiko
 
-from paas.errors import SystemFailure
-from paas.network.listening import who_listens
-from paas.paths import Paths
+from paas.errors import PaasError, SystemFailure
 from paas.settings import Settings
 from paas.ssh.admission import Admission, Failure, Visitor
 from paas.ssh.client import Client, Shared
 from paas.ssh.confinement import confine
+from paas.ssh.doorchannel import DoorChannel
 from paas.ssh.engine import Engine
-from paas.ssh.hostkeys import KINDS
 from paas.ssh.transport import Transport, Wire
 from paas.system.processes import give_up_protection
 
@@ -39,27 +36,41 @@ _SILENT = 10.0
 
 
 def serve(settings: Settings) -> int:
-    """Run the front door until its standard input ends: the engine holds the other end of it.
+    """Run the front door for the engine that holds the other end of its standard input, until that ends.
 
-    Started as root, it binds its port and reads its keys, and then gives up everything else; as another account it
-    runs as it is.
+    Started as root, it gives up everything else before it gets the listening socket; as another account it runs as it
+    is.
     """
+    try:
+        channel = socket.socket(fileno=os.dup(sys.stdin.fileno()))
+    except OSError:
+        raise SystemFailure("The SSH front door is started by the engine alone", hint="paas serve") from None
     give_up_protection()
-    paths = Paths(settings.data_dir, settings.run_dir)
-    keys = [_load_key(paths.ssh / f"host_{kind}", kind) for kind in KINDS]
-    listener = _listen(settings)
     _limit(settings)
     if os.geteuid() == 0:
         confine(settings)
-    door = Door(settings, keys, Engine(settings.socket))
+    engine = DoorChannel(channel)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
+    listener = engine.open()
+    if listener is None:
+        return 0
+    door = Door(settings, engine, Engine(settings.socket))
+    with listener:
+        _accept(listener, channel, door)
+    _wait_for_end(channel)  # until then those who are at work go on
+    door.finish()
+    return 0
+
+
+def _accept(listener: socket.socket, channel: socket.socket, door: Door) -> None:
+    """Until the engine has nothing more to say: whoever connects after that waits for the next one."""
+    poll = select.poll()
+    poll.register(channel, select.POLLRDHUP)
+    poll.register(listener, select.POLLIN)
     while True:
-        ready, _, _ = select.select([listener, sys.stdin.fileno()], [], [])
-        if sys.stdin.fileno() in ready:
-            listener.close()  # the next engine's front door may have the port
-            door.finish()
-            return 0
+        if channel.fileno() in {descriptor for descriptor, _ in poll.poll()}:
+            return
         try:
             connection, address = listener.accept()
         except OSError as error:  # out of descriptors, say: the connection waits in the queue
@@ -67,6 +78,12 @@ def serve(settings: Settings) -> int:
             time.sleep(0.1)
             continue
         door.take(connection, str(address[0]))
+
+
+def _wait_for_end(channel: socket.socket) -> None:
+    poll = select.poll()
+    poll.register(channel, 0)  # a hang-up is told of all the same
+    poll.poll()
 
 
 def _limit(settings: Settings) -> None:
@@ -79,36 +96,12 @@ def _limit(settings: Settings) -> None:
     threading.stack_size(_STACK)
 
 
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.ssh_address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.ssh_address, settings.ssh_port))
-    except OSError as error:
-        holder = who_listens(settings.ssh_port)
-        why = f"is taken by {holder}" if holder else f"cannot be used: {error.strerror}"
-        raise SystemFailure(
-            f"Port {settings.ssh_port} {why}", hint="Stop it, or change the setting ssh_port."
-        ) from None
-    listener.listen(128)
-    return listener
-
-
-def _load_key(path: Path, kind: str) -> paramiko.PKey:
-    loader = paramiko.Ed25519Key if kind == "ed25519" else paramiko.ECDSAKey
-    try:
-        return loader.from_private_key_file(str(path))
-    except (OSError, paramiko.SSHException) as error:
-        raise SystemFailure(f"The host key {path} cannot be read: {error}") from None
-
-
 class Door:
-    def __init__(self, settings: Settings, keys: list[paramiko.PKey], engine: Engine) -> None:
+    def __init__(self, settings: Settings, logins: DoorChannel, engine: Engine) -> None:
         self._settings = settings
-        self._keys = keys
+        self._logins = logins
         self._admission = Admission(settings)
-        self._shared = Shared(settings, engine)
+        self._shared = Shared(settings, engine, logins)
         self._refused: Counter[str] = Counter()
         self._log_at = 0.0
 
@@ -139,7 +132,7 @@ class Door:
         failure = Failure.LEFT
         transport: Transport | None = None
         try:
-            client.transport = transport = Transport(wire, self._keys, self._settings.ssh_dead_after)
+            client.transport = transport = Transport(wire, self._logins, self._settings.ssh_dead_after)
             transport.start_server(event=threading.Event(), server=client)
             failure = self._wait_for_login(transport, client)
             proved = client.proved.is_set() or transport.is_authenticated()  # the former, if it has ended already
@@ -150,7 +143,7 @@ class Door:
                 if (channel := transport.accept(60)) is not None:
                     client.take(channel)
                     del channel
-        except (paramiko.SSHException, OSError, EOFError, RuntimeError) as error:
+        except (paramiko.SSHException, PaasError, OSError, EOFError, RuntimeError) as error:
             log.info("connection from %s ended: %s", address, error)
         finally:
             if transport is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -10,7 +9,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from paas.errors import SystemFailure
 from paas.paths import HOOKS
@@ -46,11 +44,15 @@ _PATIENCE = 10.0
 """Seconds git has to end after SIGTERM."""
 
 
-def environment(socket: str, who: dict[str, Any], app: str, repo: str, limit: int) -> dict[str, str]:
-    """git's settings, which win over whatever a repository says, and what the hook needs. `limit` in bytes."""
+def environment(socket: str, ticket: str, app: str, repo: str, limit: int) -> dict[str, str]:
+    """git's settings, which win over whatever a repository says, and what the hook needs. `limit` in bytes.
+
+    Processes of one account read each other's environment: a ticket is good for one push to this app, a token never
+    gets here.
+    """
     settings = {**_SETTINGS, "receive.maxInputSize": str(limit)}
     found = git_environment(settings)
-    return {**found, "PAAS_SOCKET": socket, "PAAS_WHO": json.dumps(who), "PAAS_APP": app, "PAAS_REPO": repo}
+    return {**found, "PAAS_SOCKET": socket, "PAAS_TICKET": ticket, "PAAS_APP": app, "PAAS_REPO": repo}
 
 
 class GitServices:

@@ -18,8 +18,6 @@ from paas.ssh.streams import GONE, Streams, Terminal, close
 
 log = logging.getLogger(__name__)
 
-Who = dict[str, object]
-
 
 class Session:
     """A channel and what is known of it before its command arrives."""
@@ -27,16 +25,16 @@ class Session:
     def __init__(
         self,
         channel: paramiko.Channel,
-        who: Who,
+        token: str,
         engine: Engine,
         services: GitServices,
         terminal: Terminal | None,
         *,
         plain: bool = False,
     ) -> None:
-        """`plain`: the client wants no colours (NO_COLOR)."""
+        """`token` is the login's; `plain`: the client wants no colours (NO_COLOR)."""
         self.channel = channel
-        self._who = who
+        self._token = token
         self._engine = engine
         self._services = services
         self._terminal = terminal
@@ -74,7 +72,7 @@ class Session:
         size = self._terminal or Terminal("", 24, 80)
         request = {
             "kind": "command",
-            "who": self._who,
+            "token": self._token,
             "argv": command.argv,
             "tty": self._terminal is not None,
             "rows": size.rows,
@@ -120,7 +118,7 @@ class Session:
                 return status & 0xFF
 
     def _git(self, request: GitRequest, streams: Streams) -> int:
-        asked = {"kind": "receive", "who": self._who, "service": request.service, "app": request.app}
+        asked = {"kind": "receive", "token": self._token, "service": request.service, "app": request.app}
         try:
             answer = self._engine.ask(asked)
         except SystemFailure as error:
@@ -132,7 +130,7 @@ class Session:
         repo = str(answer["repo"])
         if warning := answer.get("warning"):
             self._show(warning, answer.get("hint"))
-        env = environment(self._engine.path, self._who, app, repo, int(answer["limit"]))
+        env = environment(self._engine.path, str(answer.get("ticket", "")), app, repo, int(answer["limit"]))
         return self._services.run(
             request.service, repo, env, streams.theirs, lambda end: streams.start(on_close=end, on_interrupt=end)
         )

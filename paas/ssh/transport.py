@@ -8,15 +8,19 @@ from __future__ import annotations
 import collections
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_REQUEST
+from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_REQUEST, MSG_NEWKEYS
 from paramiko.kex_curve25519 import KexCurve25519
 from paramiko.packet import Packetizer
 
+from paas.ssh.doorchannel import DoorChannel
+from paas.ssh.proving import HostKey, Proving, keeping_what_it_hashes
+
 _VERSION = "SSH-2.0-paas"
+"""A nonce of the engine's follows, as a comment."""
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 _MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 _KEX = (
@@ -100,8 +104,12 @@ def _request(channel: paramiko.Channel, message: paramiko.Message) -> None:
 
 class Transport(paramiko.Transport):
     _kex_info: Mapping[str, Any] = {
-        **paramiko.Transport._kex_info,  # type: ignore[attr-defined]
-        "curve25519-sha256": KexCurve25519,  # the same as @libssh.org's, under the name it has in RFC 8731
+        name: keeping_what_it_hashes(kex)
+        for name, kex in {
+            **paramiko.Transport._kex_info,  # type: ignore[attr-defined]
+            "curve25519-sha256": KexCurve25519,  # the same as @libssh.org's, under the name it has in RFC 8731
+        }.items()
+        if name in _KEX
     }
     _channel_handler_table: Mapping[int, Any] = {
         **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
@@ -110,18 +118,27 @@ class Transport(paramiko.Transport):
         MSG_CHANNEL_REQUEST: _request,
     }
 
-    def __init__(self, wire: Wire, keys: Sequence[paramiko.PKey], dead_after: int) -> None:
-        """`dead_after`: seconds after which the connection is lost if nothing of what was sent is acknowledged."""
+    def __init__(self, wire: Wire, engine: DoorChannel, dead_after: int) -> None:
+        """`dead_after`: seconds after which the connection is lost if nothing of what was sent is acknowledged. Raises
+        SystemFailure when the engine is gone."""
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, dead_after * 1000)
         super().__init__(wire, packetizer_class=_Packets)
         self._wire = wire
-        self.local_version = _VERSION
+        self.local_version = f"{_VERSION} {engine.nonce()}"
         options = self.get_security_options()
         options.ciphers, options.digests = _CIPHERS, _MACS
         options.kex = tuple(name for name in _KEX if name in self._kex_info)
-        for key in keys:
-            self.add_server_key(key)
+        self.exchange = ("", b"")
+        """What the latest key exchange has hashed, and by which hash function."""
+        for public in engine.host_keys:
+            self.add_server_key(HostKey(public, self, engine))
+        self._handler_table[MSG_NEWKEYS] = self._take_new_keys  # type: ignore[attr-defined]
+
+    def _take_new_keys(self, message: paramiko.Message) -> None:
+        if self.auth_handler is None:
+            self.auth_handler = Proving(self)
+        self._parse_newkeys(message)  # type: ignore[attr-defined]
 
     def trust(self) -> None:
         """A key has been proved: the client may send as much as it likes."""

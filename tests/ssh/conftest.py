@@ -18,6 +18,7 @@ def place(shared_place: Place) -> Place:
     """One front door for all tests; what the stub engine remembers begins anew."""
     engine = shared_place.engine
     engine.requests.clear()
+    engine.who.clear()
     engine.pushed.clear()
     engine.hung_up.clear()
     engine.waiting.clear()

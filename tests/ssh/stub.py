@@ -18,15 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from paas import wire
+from paas.apps.keys import fingerprint
+from paas.engine.doorchannel import DoorChannel
+from paas.engine.hostkeys import ensure_host_keys
+from paas.engine.listening import ssh_listener
+from paas.engine.logins import Logins
 from paas.engine.server import Server, Session
 from paas.errors import PaasError
 from paas.model import Source
-from paas.names import AppName
+from paas.names import AppName, KeyName
 from paas.paths import PROJECT
 from paas.settings import Settings
 from paas.source import repos
 from paas.source.tree import GitTree
-from paas.ssh.hostkeys import ensure_host_keys
+from paas.state.people import SshKey
 from paas.system import run as system
 
 USER = "paas"
@@ -39,12 +44,23 @@ class StubEngine:
         self.root = root
         self.keys: dict[str, tuple[str, bool]] = {}
         self.requests: list[wire.Frame] = []
+        self.identified: list[str] = []
+        """Keys that it was asked about."""
+        self.who: list[tuple[str, str]] = []
+        """Name and address of each who asked over SSH."""
         self.hung_up = threading.Event()
         self.waiting = threading.Event()
         self.pushed: list[dict[str, bytes]] = []
         self.refuse: str | None = None
         self.hold_push = False
         self.limit = 64 << 20
+        self.logins = Logins(self.identify, 15.0)
+
+    def identify(self, key: str) -> SshKey | None:
+        """Who has a key, as `TYPE BASE64`."""
+        self.identified.append(key)
+        name, admin = self.keys.get(key, ("", False))
+        return SshKey(KeyName(name), fingerprint(key.encode()), key, admin) if name else None
 
     def repo(self, app: str) -> Path:
         return self.root / "data/repos" / f"{app}.git"
@@ -53,23 +69,27 @@ class StubEngine:
         request = session.request
         self.requests.append(request)
         match request["kind"]:
-            case "auth":
-                name, admin = self.keys.get(str(request["key"]), ("", False))
-                session.finish({"exit": 0, "name": name, "admin": admin} if name else {"exit": 1})
             case "receive":
                 app = str(request["app"])
+                who = self.logins.of(request["token"])
+                self.who.append((who.name, who.address))
                 if app == "missing":
                     session.finish({"exit": 20, "error": "App missing does not exist", "hint": "apps:list shows them."})
                     return
                 repos.init_bare(self.repo(app), USER)
-                session.finish({"exit": 0, "app": app, "repo": str(self.repo(app)), "limit": self.limit})
+                found = {"exit": 0, "app": app, "repo": str(self.repo(app)), "limit": self.limit}
+                session.finish({**found, "ticket": self.logins.ticket(request["token"], app)})
             case "push":
                 session.finish({"exit": self._push(session)})
             case "command":
+                if session.uid != 0:
+                    who = self.logins.of(request["token"])
+                    self.who.append((who.name, who.address))
                 session.finish({"exit": self._command(session)})
 
     def _push(self, session: Session) -> int:
         request, (stdout, stderr) = session.request, session.descriptors
+        self.logins.of_ticket(request["ticket"], request["app"])
         os.write(stdout, b"-----> Building\n")
         if self.hold_push:
             self.waiting.set()
@@ -257,33 +277,39 @@ def front_door(**limits: int | str) -> Iterator[Place]:
     settings = Settings(**{**places, "ssh_address": "127.0.0.1", **limits})
     for directory in (settings.data_dir, settings.run_dir):
         directory.mkdir(mode=0o755)
-    ensure_host_keys(settings.data_dir / "ssh", owner)
+    keys = ensure_host_keys(settings.data_dir / "ssh")
     engine = StubEngine(root)
     server = Server(settings.socket, owner[1], engine.handle)
     server.start()
     names = ("data_dir", "run_dir", *(name for name in Settings.__slots__ if name.startswith("ssh_")))
     env = {f"PAAS_{name.upper()}": str(getattr(settings, name)) for name in names}
+    ours, theirs = socket.socketpair()
     process = system.start(
         [sys.executable, "-m", "paas", "ssh"],
-        stdin=system.PIPE,
+        stdin=theirs.fileno(),
         stdout=system.PIPE,
         stderr=2,
         env={**env, "PAAS_SETTINGS": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
         cwd=PROJECT,
         user=USER,
     )
+    theirs.close()
+    listener = ssh_listener(settings)
+    channel = DoorChannel(ours, keys, engine.logins)
+    threading.Thread(target=channel.serve, args=(listener,), name="front door", daemon=True).start()
     try:
-        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         yield Place(root, engine, settings, process.pid)
     finally:
-        if process.stdin is not None:
-            process.stdin.close()
+        listener.close()
+        ours.shutdown(socket.SHUT_RDWR)
         try:
             process.wait(10)
         except system.TimeoutExpired:
             process.kill()
             process.wait()
+        ours.close()
         server.close()
         shutil.rmtree(root)
 

@@ -17,7 +17,7 @@ def test_streams_stay_apart_and_the_status_comes_back(place: Place) -> None:
     done = place.ssh("echo", "one", "'two  spaces'")
     assert (done.status, done.stdout, done.stderr) == (7, b"one two  spaces\n", b"to stderr\n")
     request = place.engine.requests[-1]
-    assert request["who"] == {"name": "ann", "admin": False, "address": "127.0.0.1"}
+    assert place.engine.who == [("ann", "127.0.0.1")] and "who" not in request
     assert request["tty"] is False
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
+
+from paas.paths import PROJECT
+from paas.system import run as system
 
 from .stub import Place, free_port
 
@@ -23,8 +27,7 @@ def test_other_kinds_of_keys(place: Place, kind: str) -> None:
     key = place.new_key(f"kind-{kind}", kind)
     place.engine.keys[place.public(key)] = (kind, True)
     assert place.ssh("echo", key=key).status == 7
-    assert place.engine.requests[-1]["who"]["name"] == kind
-    assert place.engine.requests[-1]["who"]["admin"] is True
+    assert place.engine.who == [(kind, "127.0.0.1")]
 
 
 def test_the_key_that_signed_says_who_it_is(place: Place) -> None:
@@ -34,7 +37,25 @@ def test_the_key_that_signed_says_who_it_is(place: Place) -> None:
     bob.unlink()  # its public half is offered, the private one cannot sign
     done = place.ssh("echo", options=("-i", str(bob.with_suffix(".pub"))))
     assert done.status == 7
-    assert place.engine.requests[-1]["who"]["name"] == "ann"
+    assert place.engine.who == [("ann", "127.0.0.1")]
+
+
+def test_a_certificate_is_no_login_and_the_key_below_it_is(place: Place) -> None:
+    """Whatever it says of its times and of who made it: nobody here would look at that."""
+    authority, key = place.new_key("authority"), place.new_key("certified")
+    system.run(["ssh-keygen", "-q", "-s", str(authority), "-I", "x", "-n", "paas", "-V", "-2w:-1w", f"{key}.pub"])
+    place.engine.keys[place.public(key)] = ("carla", False)
+    assert place.ssh("echo", key=key).status == 7
+    assert place.engine.who == [("carla", "127.0.0.1")]
+    place.engine.identified.clear()
+    kind = "ssh-ed25519-cert-v01@openssh.com"
+    assert place.ssh("echo", key=key, options=("-o", f"PubkeyAcceptedAlgorithms={kind}")).status == 255
+    assert place.engine.identified == []
+
+
+def test_the_front_door_alone_serves_nobody() -> None:
+    done = system.run([sys.executable, "-m", "paas", "ssh"], check=False, cwd=PROJECT)
+    assert done.status == 1 and "started by the engine" in done.error
 
 
 @pytest.mark.parametrize("user", ["root", "admin", "Paas", ""])

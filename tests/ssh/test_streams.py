@@ -39,7 +39,7 @@ def test_git_whose_output_nobody_can_carry_is_ended(tmp_path: Path) -> None:
 
     stdin, ours = os.pipe()
     output, theirs = os.pipe()
-    env = environment("/nonexistent", {"name": "x"}, "x", str(repo), 1)
+    env = environment("/nonexistent", "ticket", "x", str(repo), 1)
     try:
         with pytest.raises(RuntimeError):
             GitServices().run("git-receive-pack", str(repo), env, (stdin, theirs, theirs), refuse)

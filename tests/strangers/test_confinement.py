@@ -71,8 +71,13 @@ def test_it_has_no_privileges(machine: Machine, door: int) -> None:
     limits = machine.run(["cat", f"/proc/{door}/limits"]).text
     assert "Max core file size        0 " in limits
     assert f"Max data size             {machine.settings.ssh_memory} " in limits
-    # Its memory, with the host keys in it, is closed to other processes of its account: to git, say.
-    assert "Permission denied" in machine.run(["cat", f"/proc/{door}/maps"], user="paas", check=False).error
+    # Its memory, with the tokens of logins in it, and its channel to the engine are closed to other processes of its
+    # account: to git, say.
+    for path in (f"/proc/{door}/maps", f"/proc/{door}/fd/0"):
+        assert "Permission denied" in machine.run(["cat", path], user="paas", check=False).error
+    for kind in ("ed25519", "ecdsa"):
+        found = (machine.data_dir / f"ssh/host_{kind}").stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, 0, 0o600), "the host keys are the engine's"
 
 
 def test_what_it_reaches(machine: Machine, door: int) -> None:

@@ -121,13 +121,13 @@ def test_few_keys_may_be_tried_on_one_connection(door: DoorMaker, unknown: list[
             except paramiko.SSHException:
                 tried += client.is_active()
         assert tried == 3 and not client.is_active()
-    assert len(place.engine.requests) == 3
+    assert len(place.engine.identified) == 3
     # One and the same key costs one question, however often it is shown.
     with anonymous(place) as client:
         for _ in range(9):
             with pytest.raises(paramiko.AuthenticationException):
                 client.auth_publickey("paas", unknown[0])
-    assert len(place.engine.requests) == 4
+    assert len(place.engine.identified) == 4
 
 
 def test_a_flood_of_wrong_keys_is_held_off(door: DoorMaker, unknown: list[paramiko.PKey]) -> None:
@@ -142,7 +142,7 @@ def test_a_flood_of_wrong_keys_is_held_off(door: DoorMaker, unknown: list[parami
         except (paramiko.SSHException, OSError, EOFError):
             refused += 1
         until(lambda: threads(place.pid) <= 3, "the connection has ended there, and counts")
-    asked = len(place.engine.requests)
+    asked = len(place.engine.identified)
     assert refused >= 15 and asked <= 25, (refused, asked)
     assert place.ssh("echo").status == 7, "others are not held off"
     elsewhere = ("-o", "BindAddress=127.0.0.2")
@@ -166,13 +166,14 @@ def test_passwords_and_nothing_at_all(shared_door: Place) -> None:
 def test_what_is_for_those_who_are_logged_in(shared_door: Place, kind: int) -> None:
     """A channel, a request, or being told that one is let in: nothing of it helps before a key is proved."""
     shared_door.engine.requests.clear()
+    shared_door.engine.identified.clear()
     with anonymous(shared_door) as client:
         with pytest.raises((paramiko.SSHException, EOFError, OSError)):
             client._send_message(message(kind, "session", 0, 1 << 20, 1 << 15))  # type: ignore[attr-defined]
             client._send_message(message(98, 0, "exec", True, "echo in"))  # type: ignore[attr-defined]
             client.open_session(timeout=1)
         assert not client.is_authenticated()
-    assert shared_door.engine.requests == []
+    assert not shared_door.engine.requests and not shared_door.engine.identified
 
 
 def test_nothing_is_left_of_them(shared_door: Place) -> None:

@@ -29,18 +29,23 @@ ACCOUNT = pwd.getpwnam("paas")
 
 
 class Sender:
-    """Requests as the account of the front door makes them."""
+    """Requests as the account of the front door makes them; or as root, in the name of somebody, which is what those of
+    a login become."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, account: tuple[int, int] = (ACCOUNT.pw_uid, ACCOUNT.pw_gid)) -> None:
         self._directory = directory
+        self._uid, self._gid = account
+
+    def as_root(self) -> Sender:
+        return Sender(self._directory, (0, 0))
 
     def connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(20)
         before = Path.cwd()
         os.chdir(self._directory)  # as root: below /proc nobody else gets there
-        os.setegid(ACCOUNT.pw_gid)
-        os.seteuid(ACCOUNT.pw_uid)
+        os.setegid(self._gid)
+        os.seteuid(self._uid)
         try:
             connection.connect("socket")
         finally:
@@ -104,6 +109,8 @@ _FRAME = st.fixed_dictionaries(
     {"kind": st.sampled_from(["command", "auth", "receive", "push", "x"]) | _VALUE},
     optional={
         "who": _WHO,
+        "token": _VALUE,
+        "ticket": _VALUE,
         "argv": st.lists(WORD, max_size=4) | st.lists(st.sampled_from([c.name for c in COMMANDS]), max_size=2) | _VALUE,
         "key": _VALUE,
         "app": _VALUE,
@@ -132,9 +139,13 @@ def _kinds() -> list[int]:
 
 @pytest.mark.usefixtures("unharmed")
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(frame=_FRAME, kinds=st.lists(st.integers(0, 9), max_size=4))
-def test_any_request(sender: Sender, frame: wire.Frame, kinds: list[int]) -> None:
-    """It is answered, by a status that is none of success unless it was a command, and by no word of our insides."""
+@given(frame=_FRAME, kinds=st.lists(st.integers(0, 9), max_size=4), logged_in=st.booleans())
+def test_any_request(sender: Sender, frame: wire.Frame, kinds: list[int], logged_in: bool) -> None:
+    """It is answered, by a status that is none of success unless it was a user's command, and by no word of our
+    insides."""
+    if logged_in:
+        sender = sender.as_root()
+        frame = {**frame, "who": {"name": _VIEWER, "admin": False}}
     descriptors = _kinds()
     try:
         answer = sender.ask(frame, tuple(descriptors[kind] for kind in kinds))
@@ -142,7 +153,7 @@ def test_any_request(sender: Sender, frame: wire.Frame, kinds: list[int]) -> Non
         for descriptor in descriptors:
             os.close(descriptor)
     assert answer is not None and isinstance(answer["exit"], int)
-    assert answer["exit"] or frame["kind"] == "command"
+    assert answer["exit"] or (frame["kind"] == "command" and logged_in)
     assert "Traceback" not in json.dumps(answer)
 
 
@@ -201,8 +212,8 @@ def test_what_comes_after_a_request(machine: Machine, sender: Sender) -> None:
             {"signal": "x" * 3000},
             {"x": "y" * 100_000},
         ):
-            with sender.connect() as connection:
-                frame: wire.Frame = {"kind": "command", "argv": ["help"], "who": {"name": "nobody", "admin": True}}
+            with sender.as_root().connect() as connection:
+                frame: wire.Frame = {"kind": "command", "argv": ["help"], "who": {"name": "nobody", "admin": False}}
                 wire.send(connection, frame, (null.fileno(),) * 3)
                 try:
                     wire.send(connection, later)
@@ -211,21 +222,45 @@ def test_what_comes_after_a_request(machine: Machine, sender: Sender) -> None:
                 assert sender.last(connection) in ({"exit": 0}, None)
 
 
-def test_whom_it_speaks_for(machine: Machine, sender: Sender) -> None:
-    """The front door's account names users, as it has to, and can name none with more rights than they have. It can
-    hand over no directory, and no environment."""
+def test_nobody_is_claimed_by_name(machine: Machine, sender: Sender) -> None:
+    """The front door's account has to show what the engine gave for a login, and the account of git below it, which is
+    the same, cannot get one: neither is anybody by saying so, an admin least of all."""
+    admin = machine.client("socket-admin", admin=True)
     read, write = os.pipe()
-    refused = sender.ask({"kind": "command", "argv": ["apps:list"]}, (read, write, write))
-    assert refused is not None and refused["exit"] == 1 and "Who asks is missing" in refused["error"]
+    claims: tuple[wire.Frame, ...] = (
+        {},
+        {"who": {"name": admin.name, "admin": True}},
+        {"who": {"name": "root", "admin": True}},
+        {"token": admin.name},
+        {"token": admin.public_key},
+        {"token": ""},
+        {"token": None, "who": {"name": admin.name, "admin": True}},
+        {"ticket": "x", "app": "x"},
+    )
+    frames: tuple[wire.Frame, ...] = (
+        {"kind": "command", "argv": ["help"]},
+        {"kind": "receive", "app": "claimed", "service": "git-receive-pack"},
+        {"kind": "push", "app": "claimed", "updates": [], "quarantine": None},
+    )
+    for claim in claims:
+        for frame in frames:
+            answer = sender.ask({**frame, **claim}, (read, write, write))
+            assert answer is not None and answer["exit"] == 1, (claim, frame)
+    for kind in ("auth", "login", "sign", "nonces", "known"):
+        answer = sender.ask({"kind": kind, "key": admin.public_key})
+        assert answer is not None and "Unknown kind" in answer["error"]
+    assert "claimed" not in machine.paas("apps:list").text
+    os.close(read)
+    os.close(write)
+
+
+def test_root_names_nobody_with_more_rights_than_they_have(machine: Machine, sender: Sender) -> None:
+    root = sender.as_root()
+    read, write = os.pipe()
     for argv in (["users:list"], ["ssh-keys:add", "--admin", "me", "x"], ["nginx:stop"]):
-        who = {"name": "nobody-of-that-name", "admin": True}
-        answer = sender.ask({"kind": "command", "argv": argv, "who": who}, (read, write, write))
+        who = {"name": "nobody-of-that-name", "admin": False}
+        answer = root.ask({"kind": "command", "argv": argv, "who": who}, (read, write, write))
         assert answer is not None and answer["exit"] != 0, argv
-    who = {"name": "root", "admin": True}
-    answer = sender.ask({"kind": "command", "argv": ["nginx:stop"], "who": who}, (read, write, write))
-    assert answer is not None and answer["exit"] != 0, "root is who comes as root"
-    answer = sender.ask({"kind": "command", "argv": ["help"], "who": who}, (read, write, write, read))
-    assert answer is not None and answer["exit"] == 1
     os.close(read)
     os.close(write)
 
@@ -238,12 +273,12 @@ def test_a_push_names_only_its_own_repository(machine: Machine, sender: Sender) 
         for quarantine in ("/etc", "../../x", "/", 5, str(machine.data_dir / "repos/1.git/objects/../../x")):
             frame: wire.Frame = {
                 "kind": "push",
-                "who": {"name": client.name},
+                "who": {"name": client.name, "admin": False},
                 "app": "socket-push",
                 "updates": [],
                 "quarantine": quarantine,
             }
-            answer = sender.ask(frame, (write, write))
+            answer = sender.as_root().ask(frame, (write, write))
             assert answer is not None and answer["exit"] == 1, quarantine
         os.close(write)
         assert b"outside of the repository" in os.read(read, 65536)
