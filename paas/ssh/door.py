@@ -139,10 +139,9 @@ class Door:
             if not proved or not self._admission.proved(visitor):
                 return
             transport.set_keepalive(60)
-            while transport.is_active():
-                if (channel := transport.accept(60)) is not None:
-                    client.take(channel)
-                    del channel
+            while (channel := transport.next_channel()) is not None:
+                client.take(channel)
+                del channel
         except (paramiko.SSHException, PaasError, OSError, EOFError, RuntimeError) as error:
             log.info("connection from %s ended: %s", address, error)
         finally:

@@ -140,6 +140,20 @@ class Transport(paramiko.Transport):
             self.auth_handler = Proving(self)
         self._parse_newkeys(message)  # type: ignore[attr-defined]
 
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            with self.server_accept_cv:
+                self.server_accept_cv.notify_all()
+
+    def next_channel(self) -> paramiko.Channel | None:
+        """Wait for one that the client opens; None once the connection has ended. paramiko's own `accept` may sleep
+        through the end, and with it somebody's place is taken for as long."""
+        with self.server_accept_cv:
+            self.server_accept_cv.wait_for(lambda: self.server_accepts or not self.active)  # type: ignore[attr-defined]
+            return self.server_accepts.pop(0) if self.server_accepts else None
+
     def trust(self) -> None:
         """A key has been proved: the client may send as much as it likes."""
         self._wire.allowance = None
