@@ -173,10 +173,13 @@ class Machine:
         stderr: system.Descriptor | None = None,
         env: Mapping[str, str] | None = None,
         user: str | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> Process:
         """Start a program inside; what is returned is outside and ends as the program does."""
         environment = {**self.environment, **(env or {})}
-        return system.start(self._inside(argv, user), stdin=stdin, stdout=stdout, stderr=stderr, env=environment)
+        return system.start(
+            self._inside(argv, user), stdin=stdin, stdout=stdout, stderr=stderr, env=environment, pass_fds=pass_fds
+        )
 
     def paas(self, *command: str, input: bytes | None = None, timeout: float = 60.0, check: bool = True) -> Completed:
         """`paas COMMAND` inside, as root."""
@@ -195,17 +198,31 @@ class Machine:
         """As the host sees it; 0 while none runs."""
         return self._engine_pid if self._engine is not None else 0
 
-    def engine_start(self, timeout: float = 30.0, *, faults: Path | None = None) -> None:
+    def engine_start(
+        self,
+        timeout: float = 30.0,
+        *,
+        faults: Path | None = None,
+        notify: Path | None = None,
+        kept: int | None = None,
+    ) -> None:
         """Start an engine; returns when it answers. Raises AssertionError with its words when it ends instead.
 
-        `faults` is the directory that paas/faults.py looks into.
+        `faults` is the directory that paas/faults.py looks into. What systemd would give it: `notify`, the socket that
+        it tells its state to, and `kept`, that of the SSH port.
         """
         assert self._engine is None, "an engine runs already"
         before = len(self.engine_log)
+        argv, env, passed = [sys.executable, "-m", "paas", "serve"], {"PYTHONPATH": str(self.project)}, []
+        if faults is not None:
+            env["PAAS_FAULTS"] = str(faults)
+        if notify is not None:
+            env["NOTIFY_SOCKET"] = str(notify)
+        if kept is not None:
+            env |= {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "ssh"}
+            argv, passed = ["bash", "-c", f'LISTEN_PID=$$ exec "$@" 3<&{kept}', "bash", *argv], [kept]
         with (self.disk / "engine.log").open("ab") as log:
-            argv = [sys.executable, "-m", "paas", "serve"]
-            environment = {"PYTHONPATH": str(self.project)} | ({"PAAS_FAULTS": str(faults)} if faults else {})
-            engine = self.start(argv, stdout=log, stderr=log, env=environment)
+            engine = self.start(argv, stdout=log, stderr=log, env=env, pass_fds=passed)
         self._engine = engine
         self._engine_pid = _child(engine.pid)
 

@@ -24,6 +24,8 @@ RestartPreventExitStatus={TooNew.exit_code}
 TimeoutStartSec=10min
 TimeoutStopSec=60
 WatchdogSec=3min
+# The SSH port: who connects during a restart waits.
+FileDescriptorStoreMax=4
 
 # Containers and nginx live through a stop and a restart of the engine; the next one takes them over.
 KillMode=process

@@ -294,7 +294,7 @@ def front_door(**limits: int | str) -> Iterator[Place]:
         user=USER,
     )
     theirs.close()
-    listener = ssh_listener(settings)
+    listener = ssh_listener(settings, {})
     channel = DoorChannel(ours, keys, engine.logins)
     threading.Thread(target=channel.serve, args=(listener,), name="front door", daemon=True).start()
     try:
