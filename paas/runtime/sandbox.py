@@ -219,13 +219,19 @@ class SandboxPool:
                         self._making.discard(job)
             except (PaasError, OSError) as error:
                 log.error("a sandbox could not be made ahead, or removed: %s", error)
-                with self._condition:
-                    self._condition.wait(1)
+                self._pause()
+            except Exception:  # without this thread nothing would be made ahead or removed any more
+                log.exception("a sandbox could not be made ahead, or removed")
+                self._pause()
             finally:
                 if isinstance(job, Sandbox):
                     with self._condition:
                         self._ending.remove(job)
                         self._condition.notify_all()
+
+    def _pause(self) -> None:
+        with self._condition:
+            self._condition.wait(1)
 
     def _next_job(self) -> Sandbox | int | None:
         """Wait for a sandbox to destroy, or the number of one to make; None when the pool is closed."""

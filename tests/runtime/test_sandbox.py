@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -110,3 +111,24 @@ def test_a_network_that_fails_leaves_nothing() -> None:
         with pytest.raises(SystemFailure, match="no link"):
             pool.take()
         assert list(host.paths.sandboxes.iterdir()) == []
+
+
+def test_a_fault_of_ours_does_not_end_the_filling() -> None:
+    class Surprised(Links):
+        def connect(self, netns: Path, link: str, address: IPv4Address) -> None:
+            if not failed:
+                failed.append(link)
+                raise ValueError("nobody thought of this")
+            super().connect(netns, link, address)
+
+    failed: list[str] = []
+    with small(ready_sandboxes=0) as host:
+        links = Surprised()
+        pool = SandboxPool(replace(host.settings, ready_sandboxes=1), host.paths, links)
+        pool.start()
+        try:
+            assert eventually(lambda: len(links.connected) == 1)
+            assert failed
+            pool.release(pool.take())
+        finally:
+            pool.close()
