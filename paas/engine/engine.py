@@ -25,6 +25,7 @@ from paas.runtime.runtime import Runtime
 from paas.settings import Settings
 from paas.state.backups import Backups
 from paas.state.database import Database
+from paas.system import mounts
 from paas.system.accounts import account
 from paas.system.disk import Reserve, full_disk_is_told
 from paas.system.files import ensure_directory, remove_tree
@@ -82,8 +83,9 @@ class Engine:
         host_keys = ensure_host_keys(paths.ssh)
         listener = ssh_listener(settings)
         undo.callback(listener.close)
-        remove_tree(paths.run / "build")
-        remove_tree(paths.run / "editing")
+        for left in (paths.run / "build", paths.run / "editing"):
+            mounts.unmount_below(left)  # first: what was mounted there is no leftover
+            remove_tree(left)
         remove_tree(paths.scratch)
         runtime = Runtime(settings, paths)
         runtime.prepare()

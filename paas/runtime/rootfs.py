@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from paas.faults import reached
 from paas.runtime.sandbox import Sandbox
 from paas.system import mounts
 from paas.system.files import ensure_directory, remove_tree
@@ -82,6 +83,7 @@ def mounted_plain(
         if data is not None:
             text += f",upperdir={data}/upper,workdir={data}/work"
         _mount(target, layers, f"{text},{_OPTIONS}{',volatile' if data and volatile else ''}")
+        reached("rootfs:mounted")
         yield target
     finally:
         mounts.unmount(target)

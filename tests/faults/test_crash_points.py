@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+
 import pytest
 
 from paas.system.run import Completed
 from tests.conftest import MachineMaker
-from tests.harness.apps import httpd
+from tests.harness.apps import busybox_root, httpd
 from tests.harness.client import Client
 from tests.harness.crashing import ALSO_ELSEWHERE, ELSEWHERE, CrashPoints, declared, words
 
@@ -56,6 +59,7 @@ def test_every_point_of_a_deploy(points: CrashPoints) -> None:
     assert machine.get(APP).text == f"{count}\n"
     assert declared() - points.walked == ELSEWHERE, "points without a walk, or walks without a point"
     the_app_is_destroyed_after_all(points, client)
+    what_a_stopped_container_has_stays(points)
 
 
 def the_app_is_destroyed_after_all(points: CrashPoints, client: Client) -> None:
@@ -66,3 +70,21 @@ def the_app_is_destroyed_after_all(points: CrashPoints, client: Client) -> None:
     points.check()
     client.ssh("apps:destroy", APP, "--force")
     points.check()
+
+
+def what_a_stopped_container_has_stays(points: CrashPoints) -> None:
+    """Its files are mounted for a copy when the engine dies, and the next one tidies up."""
+    paas = points.machine.paas
+    paas("import", "-", "stock:1", input=busybox_root())
+    paas("run", "--name", "kept", "stock:1", "sh", "-c", "echo written >/root/file")
+    stream = io.BytesIO()
+    tarfile.open(fileobj=stream, mode="w").close()
+    done = points.die("rootfs:mounted", lambda: paas("cp", "-", "kept:/root", input=stream.getvalue(), check=False))
+    assert done.status != 0
+    points.start()
+    points.check()
+    copied = paas("cp", "kept:/root/file", "-").stdout
+    with tarfile.open(fileobj=io.BytesIO(copied)) as tar:
+        file = tar.extractfile("file")
+        assert file is not None and file.read() == b"written\n"
+    assert paas("cp", "kept:/bin/busybox", "-").stdout
