@@ -13,6 +13,7 @@ from pathlib import Path
 
 from paas.apps.edge import Rows
 from paas.errors import NotFound, SystemFailure
+from paas.faults import reached
 from paas.paths import Paths
 from paas.proxy import certificates
 from paas.proxy.certificates import Certificate
@@ -69,6 +70,7 @@ class Certs:
             write_atomic(directory / "server.key", made.key, mode=_MODE)
             sync_directory(top)
             sync_directory(self._root)
+            reached("certs:written")
         except OSError as error:
             raise SystemFailure(f"The certificate cannot be written: {error.strerror}") from error
         return {CURRENT: json.dumps({"directory": name, "hostnames": made.hostnames})}

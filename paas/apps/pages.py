@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from paas.apps.edge import PAGE, Rows
 from paas.errors import InvalidInput
+from paas.faults import reached
 from paas.names import shown
 from paas.paths import Paths
 from paas.state import apps
@@ -76,6 +77,7 @@ class Pages:
             for name, data in files.items():
                 ensure_directory((directory / name).parent)
                 write_atomic(directory / name, data)
+            reached("page:written")
         except OSError as error:  # a file and a directory of one name, for instance
             remove_tree(directory)
             raise InvalidInput(f"The page cannot be written: {error.strerror}") from None

@@ -15,6 +15,7 @@ from paas.containers.model import Options
 from paas.containers.names import ContainerName, generated
 from paas.containers.parts import Parts
 from paas.errors import Conflict, NotFound, PaasError, SystemFailure
+from paas.faults import reached
 from paas.model import PortMap
 from paas.runtime.sandbox import Sandbox
 from paas.runtime.spec import new_id
@@ -76,6 +77,7 @@ class Life:
                 chosen = name or generated(lambda taken: containers.by_name(self._db, taken) is not None)
                 row = containers.insert(self._db, id, chosen, image.id, image_name, model.dumps(options), wanted)
                 self._parts.ports.check_free(row)
+            reached("run:recorded")
             try:
                 self._parts.volumes.prepare(options.mounts, image)
                 self._boot(row, before)
@@ -213,7 +215,9 @@ class Life:
         code = LOST if status.exit_code is None else status.exit_code
         if not model.loads(row.options).remove:
             self.clear(id)
+            reached("end:put-away")
             containers.set_ended(self._db, id, State.EXITED, code, oom=status.oom, restarts=row.restarts)
+            reached("end:recorded")
             self.publish(row)
         try:
             self._ended(self.get(id), uptime)
@@ -237,14 +241,17 @@ class Life:
         options = model.loads(row.options)
         with self._db.transaction(durable=False):
             containers.set_state(self._db, id, State.REMOVING)
+        reached("rm:recorded")
         code = row.exit_code
         if row.state in (State.RUNNING, State.PAUSED) and self._runtime.pid(id) is None:
             code = self._runtime.status(id).exit_code
         self.health.stop(id)
         self._runtime.end(id)
         self._let_go(id)
+        reached("rm:ended")
         with self._db.transaction(durable=not options.remove):
             containers.delete(self._db, id)
+        reached("rm:forgotten")
         self._runtime.discard(id)  # after its row: files without one are removed by the next engine
         if volumes:
             self._parts.volumes.remove_anonymous(options)
@@ -260,12 +267,14 @@ class Life:
             raise NotFound(f"Container {id[:12]} does not exist any more")
         return row
 
-    def adopt_running(self, row: ContainerRow) -> None:
-        """Take over one that a former engine left running; its sandbox is in use."""
-        assert row.address is not None
-        sandbox = self._parts.sandboxes.at(row.address)
+    def adopt_sandbox(self, row: ContainerRow) -> None:
+        """Of a process that a former engine left, whatever becomes of it: its sandbox is in use."""
+        sandbox = self._parts.sandboxes.at(row.address) if row.address is not None else None
         if sandbox is not None:
             self._held[row.id] = sandbox
+
+    def adopt_running(self, row: ContainerRow) -> None:
+        """Take over one that a former engine left running."""
         if row.state is State.RUNNING:
             self._runtime.resume(row.id, check=False)  # an engine may have died while a commit had it paused
         self._runtime.watch(row.id)
@@ -295,12 +304,15 @@ class Life:
             sandbox = self._held[row.id] = self._parts.sandboxes.take()
             with self._db.transaction(durable=False):
                 containers.set_starting(self._db, row.id, sandbox.address)
+            reached("run:starting")
             self._runtime.create(spec, sandbox)
             self.publish(row)
             before(row.id)
             self._runtime.start(row.id)
+            reached("run:started")
             with self._db.transaction(durable=not options.remove):  # it does not outlive a crash in any case
                 containers.set_running(self._db, row.id, self.health.first(check))
+            reached("run:running")
             self.health.start(row.id, check)
         except SystemFailure as error:
             self.clear(row.id)

@@ -82,6 +82,8 @@ class Containers:
     def _adopt(self, row: ContainerRow) -> None:
         alive = self._runtime.pid(row.id) is not None
         restart = model.loads(row.options).restart
+        if alive:
+            self.life.adopt_sandbox(row)
         match row.state:
             case State.REMOVING:
                 self.life.delete(row.id)

@@ -19,6 +19,7 @@ from pathlib import Path
 from paas.containers import model
 from paas.containers.model import Options
 from paas.errors import Conflict, InvalidInput, NotFound, SystemFailure
+from paas.faults import reached
 from paas.model import Image, Mount
 from paas.names import nearest, shown
 from paas.paths import Paths
@@ -180,6 +181,7 @@ class Volumes:
         """It is gone at once; its content follows."""
         away = path.with_name(_HALF + secrets.token_hex(6))
         path.rename(away)
+        reached("volume:doomed")
         remove_tree(away)
 
     def _make(self, path: Path) -> None:
@@ -247,7 +249,9 @@ class Volumes:
                 system.run(
                     ["cp", "--archive", "--reflink=auto", f"/proc/{os.getpid()}/fd/{source}/.", str(half)], timeout=600
                 )
+                reached("volume:half-filled")
                 half.rename(mount.source)  # takes the place of the empty one
+                reached("volume:filled")
             except OSError as error:
                 raise SystemFailure(f"The volume for {mount.target} cannot be filled: {error.strerror}") from None
             finally:

@@ -11,6 +11,7 @@ from paas.deploy.applying import Applier
 from paas.deploy.held import AppLocks, Request
 from paas.deploy.releases import ReleaseMaker
 from paas.deploy.routing import Routing
+from paas.faults import reached
 from paas.image.store import ImageStore
 from paas.names import AppName
 from paas.schedulers.base import Scheduler
@@ -55,8 +56,10 @@ class Cloning:
             undo.callback(self._apps.delete, made)
             undo.callback(self._scheduler.destroy, made)
             self._apps.copy_repo(source, made)
+            reached("clone:copied")
             for left in copying.copy_settings(self._db, source.id, made.id):
                 request.out.detail(f"Not copied, as only one app can have it: port {left}")
+            reached("clone:settings-copied")
             self._routing.apply()
             self._routing.update_page(made)
             if deploy:

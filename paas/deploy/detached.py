@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 
 from paas.deploy.oneoff import GRACE, OneOff, new_name
 from paas.errors import NotFound, PaasError
+from paas.faults import reached
 from paas.model import Who
 from paas.runtime.keptlogs import KeptLogs
 from paas.runtime.sandbox import Sandbox, SandboxPool
@@ -57,12 +58,14 @@ class Detached:
                 spec.id, app.id, name, tuple(command), sandbox.address, str(who), now(), expires.replace("+00:00", "Z")
             )
             oneoffs.insert(self._db, row)
+            reached("detached:recorded")
             undo.callback(oneoffs.delete, self._db, row.id)
             undo.callback(self._runtime.remove, row.id)
             self._runtime.create(replace(spec, init=True), sandbox)
             undo.callback(self._oneoff.linked.leave, row.id)
             self._oneoff.linked.join(row.id, app, sandbox.address)
             self._runtime.start(row.id)
+            reached("detached:started")
             undo.pop_all()
         self._held[row.id] = sandbox
         self._wait_for(row)
@@ -123,12 +126,10 @@ class Detached:
             log.error("%s could not be ended: %s", row.name, error.message)
 
     def _finish(self, row: OneOffRow) -> None:
-        """Keep the log, remove the rest. Whoever comes second waits, and finds nothing to do.
-
-        It is listed until its log is kept, so that its output can be asked for at any time.
-        """
+        """Keep the log, remove the rest. The row goes last: the next engine goes on where this one is killed. Whoever
+        comes second waits, and finds nothing to do."""
         with self._finishing:
-            if all(other.id != row.id for other in oneoffs.listing(self._db, row.app)):
+            if not oneoffs.exists(self._db, row.id):
                 return
             self._runtime.put_away(row.id)
             app = apps.by_id(self._db, row.app)
@@ -140,9 +141,10 @@ class Detached:
                 name=row.name,
                 started=row.started,
             )
-            oneoffs.delete(self._db, row.id)
+            reached("detached:log-kept")
             self._oneoff.linked.leave(row.id)
             self._runtime.remove(row.id)
             sandbox = self._held.pop(row.id, None)
             if sandbox is not None:
                 self._sandboxes.release(sandbox)
+            oneoffs.delete(self._db, row.id)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from paas.apps.edge import PAGE
 from paas.errors import PaasError
 from paas.network.links import Links
 from paas.paths import Paths
@@ -20,6 +21,7 @@ from paas.runtime import cgroups, conmon
 from paas.settings import Settings
 from paas.source import repos
 from paas.state import apps, builds, containers, oneoffs, releases
+from paas.state.backups import HALF
 from paas.state.database import Database
 from paas.system import mounts
 from paas.system.files import remove_tree
@@ -54,7 +56,9 @@ def find(settings: Settings, paths: Paths, db: Database) -> list[Orphan]:
         *_links(settings, paths),
         *_of_apps(paths, db),
         *_received(settings, paths),
+        *_pages(paths, db),
         *_builds(paths, db),
+        *_backups(paths),
     ]
 
 
@@ -108,6 +112,16 @@ def _of_apps(paths: Paths, db: Database) -> Iterator[Orphan]:
             yield Orphan(kind, str(path), partial(_remove, path))
 
 
+def _pages(paths: Paths, db: Database) -> Iterator[Orphan]:
+    """Maintenance pages that were written and came not to hold."""
+    for app in apps.listing(db):
+        found = _entries(paths.maintenance / str(app.id))
+        current = apps.property(db, app.id, PAGE)
+        for path in found:
+            if path.name != current:
+                yield Orphan("maintenance page", str(path), partial(_remove, path))
+
+
 def _received(settings: Settings, paths: Paths) -> Iterator[Orphan]:
     """What git had received of pushes that were cut off."""
     for name in repos.quarantines(paths.repos, settings.user):
@@ -120,6 +134,13 @@ def _builds(paths: Paths, db: Database) -> Iterator[Orphan]:
     for path in found:
         if path.stem.isdigit() and builds.get(db, int(path.stem)) is None:
             yield Orphan("build output", str(path), partial(_remove, path))
+
+
+def _backups(paths: Paths) -> Iterator[Orphan]:
+    """Copies of the database that were not made whole."""
+    for path in _entries(paths.backups):
+        if path.name.startswith(HALF):
+            yield Orphan("half a backup", str(path), partial(_remove, path))
 
 
 def _entries(folder: Path) -> list[Path]:

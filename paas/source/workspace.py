@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from paas.errors import Cancelled, InvalidInput, SystemFailure
+from paas.faults import reached
 from paas.runtime.sandbox import SandboxPool
 from paas.source import repos
 from paas.source.accounts import Accounts, netrc_line
@@ -269,12 +270,14 @@ class Workspace:
             if names:
                 system.run(["mv", "--no-clobber", "--target-directory", into, "--", *names], user=self._user)
         sync_directory(Path(into))
+        reached("sync:adopted")
 
     def set_ref(self, ref: str, commit: str) -> None:
         """After `adopt`."""
         done = self._in_target("update-ref", ref, commit)
         if done.status != 0:
             raise system.failure(done)
+        reached("sync:ref-set")
 
     def tree_of(self, commit: str) -> str | None:
         """The object id of a commit's tree; None where there is no such commit."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from paas.errors import Conflict, Damaged, DiskFull, NotFound, SystemFailure
+from paas.faults import reached
 from paas.names import nearest, shown
 from paas.output import human_bytes
 from paas.system.disk import is_full, spare
@@ -27,6 +28,8 @@ from paas.system.files import ensure_directory, sync_directory
 
 Reason = Literal["daily", "asked", "upgrade", "restore"]
 """Why it was made: every day, by a command, before another schema, before an older one took its place."""
+HALF = ".tmp-"
+"""How the name of a copy begins while it is being made."""
 _KEPT: dict[str, int] = {"daily": 7, "asked": 7, "upgrade": 3, "restore": 3}
 _NAME = re.compile(r"(\d{4,})-(daily|asked|upgrade|restore)-schema(\d+)-(\d{8}T\d{6}Z)\.db")
 
@@ -89,7 +92,7 @@ class Backups:
         if free < size + spare(self._directory):
             raise DiskFull(f"The disk is full: {human_bytes(free)} are left, too little for a backup of the database")
         number = max((backup.number for backup in self.listing()), default=0) + 1
-        temporary = self._directory / f".tmp-{number}"
+        temporary = self._directory / f"{HALF}{number}"
         try:
             os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
             with _opened(database) as source, _opened(temporary) as copy:
@@ -100,6 +103,7 @@ class Backups:
             if problem != "ok":
                 raise Damaged(f"The database is damaged, a copy of it is no backup: {problem}")
             _sync(temporary)
+            reached("backup:copied")
             made = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             path = self._directory / f"{number:04}-{reason}-schema{schema}-{made}.db"
             temporary.rename(path)

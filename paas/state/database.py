@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paas.errors import Damaged, DiskFull, SystemFailure, TooNew
+from paas.faults import reached
 from paas.state.backups import Backups
 from paas.state.migrations import MIGRATIONS
 from paas.state.sealed import SEALED
@@ -170,10 +171,13 @@ class Database:
     def change_key(self) -> None:
         """Encrypt all secrets with a new key. Killed half way, everything can still be read, and it can be repeated."""
         self.vault.add_key()
+        reached("rekey:key-added")
         with self.transaction() as connection:
             for column in SEALED:
                 column.rewrite(connection, lambda token: self.vault.seal(self.vault.open(token)))
+        reached("rekey:rewritten")
         self._erase_old()
+        reached("rekey:erased")
         self.vault.drop_old_keys()
 
     def _erase_old(self) -> None:

@@ -49,6 +49,10 @@ def listing(db: Database, app: int | None = None) -> list[OneOffRow]:
     ]
 
 
+def exists(db: Database, id: str) -> bool:
+    return db.one("SELECT 1 FROM oneoffs WHERE id = ?", (id,)) is not None
+
+
 def delete(db: Database, id: str) -> None:
     db.execute("DELETE FROM oneoffs WHERE id = ?", (id,))
 

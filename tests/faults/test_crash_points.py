@@ -60,6 +60,7 @@ def test_every_point_of_a_deploy(points: CrashPoints) -> None:
     assert declared() - points.walked == ELSEWHERE, "points without a walk, or walks without a point"
     the_app_is_destroyed_after_all(points, client)
     what_a_stopped_container_has_stays(points)
+    a_container_that_was_half_started_goes(points)
 
 
 def the_app_is_destroyed_after_all(points: CrashPoints, client: Client) -> None:
@@ -88,3 +89,11 @@ def what_a_stopped_container_has_stays(points: CrashPoints) -> None:
         file = tar.extractfile("file")
         assert file is not None and file.read() == b"written\n"
     assert paas("cp", "kept:/bin/busybox", "-").stdout
+
+
+def a_container_that_was_half_started_goes(points: CrashPoints) -> None:
+    paas = points.machine.paas
+    points.die("run:started", lambda: paas("run", "-d", "--name", "half", "stock:1", "sleep", "300", check=False))
+    points.start()
+    points.check()
+    assert "half" not in paas("ps", "--all").text

@@ -23,7 +23,12 @@ ELSEWHERE = frozenset(
         *("destroy:recorded", "destroy:withdrawn", "destroy:instances-gone", "destroy:row-deleted"),
         *("destroy:deleted", "destroy:unrouted", "image:tagged", "layer:doomed"),
         *("restart:end-recorded", "restart:healthy", "restart:committed"),
-        *("pull:downloaded", "pull:layer-kept"),
+        *("pull:downloaded", "pull:layer-kept", "certs:written", "page:written", "backup:copied"),
+        *("clone:copied", "clone:settings-copied", "sync:adopted", "sync:ref-set"),
+        *("rekey:key-added", "rekey:rewritten", "rekey:erased"),
+        *("run:recorded", "run:starting", "run:started", "run:running", "end:put-away", "end:recorded"),
+        *("rm:recorded", "rm:ended", "rm:forgotten", "volume:half-filled", "volume:filled", "volume:doomed"),
+        *("detached:recorded", "detached:started", "detached:log-kept"),
     ]
 )
 """Points that no push to an app passes that is there: bench/crash_points.py walks them."""
@@ -64,6 +69,11 @@ class CrashPoints:
     def check(self) -> None:
         """Nothing is left over, and the state is what there is."""
         assert_none(lambda: self._nursery.ask("leaks"))
+
+    def objects(self) -> dict[str, int]:
+        """How many of each class the engine's memory holds, and `items` in all dictionaries, lists and sets."""
+        counts = (line.split(maxsplit=1) for line in self._nursery.ask("objects"))
+        return {name: int(count) for count, name in counts}
 
     def passed(self, action: Action) -> list[str]:
         """Let an action succeed; returns the points that the engine passed, each once, in order."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paas.apps.certs import CURRENT
 from paas.engine import orphans
 from paas.model import WEB, InstanceState
 from paas.paths import PROJECT, Paths
@@ -189,6 +190,10 @@ def _disk(paths: Paths, db: Database) -> Iterator[str]:
     for place in (paths.scratch, paths.run / "build", paths.run / "editing"):
         if place.is_dir():
             yield from (f"scratch {entry}" for entry in place.iterdir())
+    yield from (f"half a volume {path}" for path in paths.storage.glob(".filling-*"))
+    named = {apps.property(db, app.id, CURRENT) or "" for app in apps.listing(db)}
+    held = {json.loads(text)["directory"] for text in named if text}
+    yield from (f"certificate {path}" for path in paths.certificates.glob("*/*") if path.name not in held)
     yield from (f"temporary {path}" for path in paths.repos.glob("*/objects/tmp_objdir-*"))
 
 
