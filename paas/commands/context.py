@@ -37,6 +37,8 @@ from paas.deploy.importing import DokkuImport
 from paas.deploy.oneoff import OneOff
 from paas.deploy.packing import Packing
 from paas.deploy.pipeline import Pipeline
+from paas.deploy.remotepacks import RemotePacks
+from paas.deploy.repositories import Repositories
 from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.routing import Routing
 from paas.deploy.sources import Sources
@@ -84,6 +86,8 @@ class Platform:
     edge: Edge
     rollbacks: Rollbacks
     packing: Packing
+    remote_packs: RemotePacks
+    repositories: Repositories
     pipeline: Pipeline
     sources: Sources
     accounts: Accounts

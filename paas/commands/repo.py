@@ -7,8 +7,7 @@ from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import app_argument
 from paas.output import human_bytes
-from paas.source import repos
-from paas.state import people, releases
+from paas.state import people
 
 
 @command("repo:gc", app_argument(), examples=("repo:gc wiki",))
@@ -19,8 +18,7 @@ def gc(ctx: Context, app: str) -> None:
     """
     found = ctx.app(app)
     ctx.out.heading(f"Packing the repository of {found.name}")
-    commits = {release.commit for release in releases.listing(ctx.platform.db, found) if release.commit}
-    before, after = repos.collect(ctx.platform.apps.repo(found), ctx.platform.settings.user, sorted(commits))
+    before, after = ctx.platform.repositories.collect(found)
     people.record(ctx.platform.db, ctx.who, found.name, "repo:gc", f"{before} {after}")
     ctx.out.detail(f"{human_bytes(before)} before, {human_bytes(after)} now")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from paas.commands.catalog import command
 from paas.commands.context import Context
 from paas.commands.declare import FORMAT, Argument, Flag
-from paas.errors import Conflict
+from paas.errors import Conflict, SystemFailure
 from paas.integrity.finding import Asked
 from paas.integrity.report import report
 from paas.output import human_bytes, to_json
@@ -83,7 +83,8 @@ def restore(ctx: Context, number: str) -> None:
 def prune(ctx: Context, all: bool, force: bool) -> None:
     """Make room: remove the build cache, images that have neither a name nor a release, and interrupted downloads.
 
-    Containers and volumes stay: rm and volume:prune remove those.
+    Buildpacks that were fetched go as well when no app uses them any more, and in the repositories of apps what neither
+    a branch nor a release has had for a day. Containers and volumes stay: rm and volume:prune remove those.
     """
     ctx.confirm("prune", "This removes all that can be built or pulled again, and that nothing needs now.", force)
     platform = ctx.platform
@@ -96,5 +97,12 @@ def prune(ctx: Context, all: bool, force: bool) -> None:
                 continue  # something began to use it
         freed += platform.caches.prune(None)
     freed += platform.images.prune(budget=0).size
+    freed += platform.remote_packs.prune()
+    for app in platform.apps.list():
+        try:
+            before, after = platform.repositories.collect(app)
+            freed += max(0, before - after)
+        except SystemFailure as error:  # packing needs some room itself
+            ctx.out.warn(f"The repository of {app.name} was not packed: {error.message}")
     people.record(platform.db, ctx.who, "", "system:prune", human_bytes(freed))
     ctx.out.heading(f"Freed {human_bytes(freed)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 
 from paas.apps import buildpacks
 from paas.apps.lifecycle import Apps
@@ -32,6 +33,8 @@ class RemotePacks:
         self._apps = apps
         self._workspaces = workspaces
         self._user = user
+        self._keeping = threading.Lock()
+        """Held while a file is there that no row names yet, and while such are removed."""
 
     def pack(self, app: App, address: str, request: Request | None) -> Pack:
         """The pack as it was fetched; without a `request` it is not fetched now. Raises Conflict, NotFound."""
@@ -67,10 +70,24 @@ class RemotePacks:
         )
         digest = hashlib.sha256(text.encode()).hexdigest()
         ensure_directory(self._directory, mode=0o700)
-        write_private(self._directory / f"{digest}.json", text)
-        buildpacks.set_fetched(self._db, app, address, commit, digest)
+        with self._keeping:
+            write_private(self._directory / f"{digest}.json", text)
+            buildpacks.set_fetched(self._db, app, address, commit, digest)
         request.out.detail(f"It is at commit {commit[:12]}, and stays there; buildpacks:set fetches it anew")
         return pack
+
+    def prune(self) -> int:
+        """Remove what no app uses any more; returns how many bytes that were."""
+        if not self._directory.is_dir():
+            return 0
+        freed = 0
+        with self._keeping:
+            used = {digest for app in self._apps.list() for _, digest in buildpacks.fetched(self._db, app).values()}
+            for file in self._directory.iterdir():
+                if file.stem not in used:
+                    freed += file.stat().st_size
+                    file.unlink()
+        return freed
 
 
 def name_of(address: str) -> str:

@@ -16,6 +16,7 @@ from paas.apps.properties import Properties
 from paas.deploy.builds import Builds
 from paas.deploy.held import AppLocks, Request
 from paas.deploy.pipeline import FETCHED, Pipeline
+from paas.deploy.repositories import Repositories
 from paas.errors import InvalidInput
 from paas.image import reference
 from paas.image.lease import Lease
@@ -67,6 +68,7 @@ class Sources:
         builds: Builds,
         locks: AppLocks,
         workspaces: Workspaces,
+        repositories: Repositories,
         images: ImageStore,
         bases: RegistryImages,
         image_files: ImageFiles,
@@ -81,6 +83,7 @@ class Sources:
         self._builds = builds
         self._locks = locks
         self._workspaces = workspaces
+        self._repositories = repositories
         self._images = images
         self._bases = bases
         self._image_files = image_files
@@ -301,6 +304,7 @@ class Sources:
         self._pipeline.deploy(app, source, delivery.why, request, save=save, base=base)
         workspace.set_ref(ref, delivery.commit)
         repos.point_head(workspace.target, delivery.branch, self._settings.user)
+        self._repositories.tidy_later(app)
 
     def _store(self, app: App, workspace: Workspace, delivery: _Delivery, fetched: str | None) -> None:
         ref = f"refs/heads/{delivery.branch}"
@@ -311,3 +315,4 @@ class Sources:
         with self._db.transaction():
             delivery.note(app)
             app_rows.set_property(self._db, app.id, FETCHED, fetched)
+        self._repositories.tidy_later(app)

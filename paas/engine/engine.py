@@ -98,7 +98,7 @@ class Engine:
 
         base = foundation.lay(settings, paths, db, runtime, undo)
         platform = serving.platform(base, running.take_over(base, undo), backups, undo)
-        upkeep = Upkeep(db, backups, reserve, base.images)
+        upkeep = Upkeep(db, backups, reserve, base.images, platform.repositories.tidy)
         undo.callback(upkeep.close)
         server = Server(settings.socket, self._owner[1], Sessions(platform, logins, self._owner[0]).handle)
         server.listen()

@@ -28,6 +28,7 @@ from paas.deploy.pipeline import Pipeline
 from paas.deploy.publishing import Publisher
 from paas.deploy.regaining import Regaining
 from paas.deploy.remotepacks import RemotePacks
+from paas.deploy.repositories import Repositories
 from paas.deploy.rollbacks import Rollbacks
 from paas.deploy.sources import Sources
 from paas.deploy.tasks import Tasks
@@ -83,12 +84,15 @@ def platform(base: Foundation, running: Running, backups: Backups, undo: ExitSta
         running.applier,
         timer.forget,
     )
+    remote_packs = RemotePacks(base.db, base.paths, base.apps, workspaces, base.settings.user)
+    remote_packs.prune()
+    repositories = Repositories(base.db, base.apps, base.settings.user)
     packing = Packing(
         base.db,
         base.properties,
         base.environment,
         base.images,
-        RemotePacks(base.db, base.paths, base.apps, workspaces, base.settings.user),
+        remote_packs,
     )
     pushes = Pipeline(
         base.db,
@@ -178,6 +182,8 @@ def platform(base: Foundation, running: Running, backups: Backups, undo: ExitSta
             running.applier,
         ),
         packing=packing,
+        remote_packs=remote_packs,
+        repositories=repositories,
         pipeline=pushes,
         sources=Sources(
             base.settings,
@@ -190,6 +196,7 @@ def platform(base: Foundation, running: Running, backups: Backups, undo: ExitSta
             builds,
             running.app_locks,
             workspaces,
+            repositories,
             base.images,
             bases,
             image_files,

@@ -84,8 +84,10 @@ def copy(source: Path, target: Path, user: str) -> None:
 
 
 def tidy(path: Path, user: str | None = None) -> None:
-    """Pack loose objects where git finds it worth it; pushes may go on meanwhile. As `user`, else as ourselves."""
-    system.run(["git", "--git-dir", str(path), "gc", "--auto", "--quiet"], env=GIT_ENV, user=user, timeout=600)
+    """Pack loose objects, and many packs to one, where git finds it worth it; pushes may go on meanwhile. As `user`,
+    else as ourselves."""
+    argv = ["git", "--git-dir", str(path), "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"]
+    system.run(argv, env=GIT_ENV, user=user, timeout=3600)
 
 
 def fetch_all(source: Path, path: Path, user: str) -> None:
@@ -195,18 +197,22 @@ KEPT = "refs/releases"
 """Below it the commits of releases are named, so that they stay; hidden from those who push and clone."""
 
 
-def collect(path: Path, user: str, keep: Sequence[str]) -> tuple[int, int]:
-    """Pack everything, and drop what nothing names for a day but these commits; returns the bytes before and after."""
-    before = tree_size(path / "objects")
+def keep(path: Path, user: str, commits: Sequence[str]) -> None:
+    """Name these commits below KEPT, and no others."""
     known = system.run(
         ["git", "--git-dir", str(path), "for-each-ref", "--format=%(refname)", KEPT], env=GIT_ENV, user=user
     )
-    wanted = {f"{KEPT}/{commit}": commit for commit in keep if commit_of(path, commit, user)}
+    wanted = {f"{KEPT}/{commit}": commit for commit in commits if commit_of(path, commit, user)}
     lines = [f"update {ref} {commit}" for ref, commit in wanted.items()]
     lines += [f"delete {ref}" for ref in known.text.split() if ref not in wanted]
     if lines:
         words = "".join(f"{line}\n" for line in lines).encode()
         system.run(["git", "--git-dir", str(path), "update-ref", "--stdin"], input=words, env=GIT_ENV, user=user)
+
+
+def collect(path: Path, user: str) -> tuple[int, int]:
+    """Pack everything, and drop what no ref has had for a day; returns the bytes before and after."""
+    before = tree_size(path / "objects")
     argv = ["git", "--git-dir", str(path), "-c", "pack.threads=1", "-c", "core.hooksPath=/dev/null"]
     system.run([*argv, "gc", "--quiet", "--prune=1.day.ago"], env=GIT_ENV, user=user, timeout=3600)
     return before, tree_size(path / "objects")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pwd
 import zlib
 
@@ -33,6 +34,17 @@ def test_tidying(repository: Repository) -> None:
     repos.tidy(repository.path, USER)
     with repository.open(commit) as tree:
         assert tree.entry("x") is not None
+
+
+def test_what_a_release_has_stays_when_no_branch_leads_to_it(repository: Repository) -> None:
+    kept, gone, dropped = (repository.commit(repository.tree(), f"Number {number}") for number in range(3))
+    repos.keep(repository.path, USER, [kept, gone])
+    repos.keep(repository.path, USER, [kept, "0" * 39 + "1"])
+    for file in repository.path.glob("objects/??/*"):
+        os.utime(file, (1700000000, 1700000000))
+    repos.collect(repository.path, USER)
+    assert repos.commit_of(repository.path, kept, USER) == kept
+    assert [repos.commit_of(repository.path, commit, USER) for commit in (gone, dropped)] == [None, None]
 
 
 def test_an_account_that_does_not_exist() -> None:

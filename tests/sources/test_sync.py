@@ -52,6 +52,28 @@ def test_sync_fetches_then_builds_then_sees_no_change(
     assert clone.git("-C", str(copy), "branch", "--show-current").text.strip() == "main"
 
 
+def test_what_was_fetched_is_packed_and_only_what_a_release_has_stays(
+    machine: Machine, elsewhere: Elsewhere, boss: Client, app: AppMaker
+) -> None:
+    name = app("packed")
+    first = elsewhere.publish("packed one")
+    boss.ssh("git:sync", "--build", name, elsewhere.git)
+    repo = max((machine.data_dir / "repos").glob("*.git"), key=lambda path: int(path.stem))
+    machine.run(["git", "config", "--file", str(repo / "config"), "gc.autoPackLimit", "2"], user="paas")
+
+    def packs() -> int:
+        return len(list((repo / "objects/pack").glob("*.pack")))
+
+    for number in range(3):
+        last = elsewhere.publish(f"packed {number}")
+        boss.ssh("git:sync", name, elsewhere.git)
+    wait_until(lambda: packs() <= 2, "the packs of several fetches are one")
+    names = machine.run(["git", "--git-dir", str(repo), "for-each-ref"], user="paas").text
+    assert f"refs/releases/{first}" in names and last in names
+    boss.ssh("system:prune", "--force")
+    assert packs() == 1
+
+
 def test_tags_commits_and_other_branches(machine: Machine, elsewhere: Elsewhere, boss: Client, app: AppMaker) -> None:
     name = app("refs")
     old = elsewhere.publish("tagged")

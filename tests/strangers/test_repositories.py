@@ -307,9 +307,9 @@ def test_a_configuration_that_names_programs(open_path: Path) -> None:
     repos.head_branch(bare.path, USER)
     repos.commit_of(bare.path, "refs/heads/master", USER)
     repos.subject_of(bare.path, commit, USER)
-    for work in (lambda: repos.collect(bare.path, USER, [commit]), lambda: repos.tidy(bare.path, USER)):
+    for work in (lambda at: repos.keep(at, USER, [commit]), lambda at: repos.collect(at, USER), repos.tidy):
         try:
-            work()
+            work(bare.path)
         except Exception as error:  # noqa: BLE001  it may refuse, and run nothing
             print(error)
     with bare.open(commit) as tree:
