@@ -75,7 +75,7 @@ class View:
         for child in self._tree.list(directory):
             if not fnmatchcase(child.name, first):
                 continue
-            if rest and child.kind == "dir" and child.name not in _UNSEEN:
+            if rest and child.kind == "dir" and (child.name not in _UNSEEN or child.name == first):
                 yield from self._below(child, rest, depth + 1)
             elif not rest and child.kind == "file":
                 yield child.path
@@ -93,7 +93,7 @@ def parsed(text: str, path: str) -> Any:
         raise InvalidInput(f"{path}:{error.lineno}: {error.msg}") from None
     except tomllib.TOMLDecodeError as error:
         place = _TOML_PLACE.fullmatch(str(error))
-        line = (place[2] if place else None) or str(text.count("\n") + 1)
+        line = (place[2] if place else None) or str(text.rstrip("\n").count("\n") + 1)
         raise InvalidInput(f"{path}:{line}: {place[1] if place else error}") from None
     except RecursionError:
         raise InvalidInput(f"{path}: nested too deeply") from None
