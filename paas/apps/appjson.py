@@ -1,6 +1,6 @@
 """app.json: what a repository says about its app, in the format of Dokku and Heroku. Pure.
 
-Keys that only others know (name, description, addons, buildpacks, ...) are passed over, as Dokku does.
+Keys that only others know (name, description, addons, ...) are passed over, as Dokku does.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class AppJson:
     env: tuple[Variable, ...] = ()
     scripts: Scripts = field(default_factory=Scripts)
     declared: Declared = field(default_factory=Declared)
+    buildpacks: Node | None = None
+    """As it stands there: an app that is built from a Dockerfile need not have packs that are known here."""
     warnings: tuple[InvalidInput, ...] = ()
 
 
@@ -68,6 +70,7 @@ def parse(data: bytes, file: str = "app.json") -> AppJson:
             formation=formation,
             max_parallel=parallel,
         ),
+        buildpacks=node.get("buildpacks"),
         warnings=tuple(warnings),
     )
 

@@ -15,7 +15,10 @@ from paas.state.database import Database
 
 _ROW = "buildpacks:list"
 _SHORT = re.compile(r"(?:(?:heroku(?:-community)?)/)?([a-z0-9][a-z0-9-]{0,30})")
-_HEROKU = re.compile(r"https://github\.com/heroku/heroku-buildpack-([a-z]+)(?:\.git)?(?:#.*)?")
+_HEROKU = re.compile(
+    r"https://github\.com/heroku/heroku-buildpack-([a-z]+)(?:\.git)?(?:#.*)?"
+    r"|https://(?:buildpack-registry|codon-buildpacks)\.s3\.amazonaws\.com/buildpacks/heroku(?:-community)?/([a-z]+)\.tgz"
+)
 _FOLDER = re.compile(r"\.paas/buildpacks/[a-z][a-z0-9-]{0,30}")
 _ADDRESS = re.compile(r"(https?|git|ssh)://[^\s@]+(@[^\s@]+)?|git@[\w.-]+:[^\s]+")
 MOST = 50
@@ -50,7 +53,7 @@ def address(text: str) -> str:
     """The name of a buildpack that comes with the program (heroku/NAME is the same), a folder of the app's own below
     .paas/buildpacks, or the address of a git repository. Raises InvalidInput."""
     if short := _SHORT.fullmatch(text) or _HEROKU.fullmatch(text):
-        return short[1]
+        return str(short[short.lastindex or 1])
     if _FOLDER.fullmatch(text):
         return text
     if not _ADDRESS.fullmatch(text) or not text.isprintable() or len(text) > 1000:

@@ -43,7 +43,7 @@ def plan(tree: Tree, asked: Asked, chosen: Sequence[Pack], more: Sequence[Pack])
     """As planning.plan. Raises BuildFailed, InvalidInput."""
     question = {
         "packs": {key: [_packed(pack) for pack in group] for key, group in (("chosen", chosen), ("more", more))},
-        "files": _files(tree, [*chosen, *more, *(() if chosen else catalog.packs().values())]),
+        "files": _files(tree, [*chosen, *more, *(() if chosen else catalog.current().packs.values())]),
         "asked": asdict(asked),
     }
     try:
@@ -67,14 +67,14 @@ def plan(tree: Tree, asked: Asked, chosen: Sequence[Pack], more: Sequence[Pack])
 def answer() -> None:
     """What the process does: read the question, give up all power, print the answer."""
     text = sys.stdin.buffer.read()
-    catalog.packs(), catalog.shared()  # while their files can be read
+    known = catalog.current()  # while their files can be read
     _give_up()
     question = json.loads(text)
     chosen, more = ([_unpacked(each) for each in question["packs"][key]] for key in ("chosen", "more"))
     said = question["asked"]
     asked = Asked(said["web"], tuple(said["apt"]), tuple(said["secrets"]), said["base"])
     try:
-        made = planning.plan(MemoryTree(question["files"]), asked, chosen, more)
+        made = planning.plan(MemoryTree(question["files"]), asked, chosen, more, known)
     except (BuildFailed, InvalidInput) as error:
         kind = "build" if isinstance(error, BuildFailed) else "input"
         sys.stdout.write(json.dumps({"error": kind, "message": error.message, "hint": error.hint}))
@@ -104,7 +104,7 @@ def _plan(value: Mapping[str, Any], base: str) -> Plan:
         Applied(**{**each, "versions": {name: Version(**found) for name, found in each["versions"].items()}})
         for each in value["applied"]
     ]
-    return Plan(applied, dict(value["passed_over"]), str(value["dockerfile"]), base)
+    return Plan(applied, dict(value["passed_over"]), str(value["dockerfile"]), base, dict(value["left_out"]))
 
 
 def _lines(text: str) -> str:

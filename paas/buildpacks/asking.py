@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from paas.apps import paasyml
 from paas.apps.buildpacks import MOST, address, debian_package
-from paas.apps.paasyml import PaasYml
-from paas.apps.processes import parse_procfile
+from paas.apps.nodes import Node
 from paas.buildpacks.render import Asked
-from paas.errors import InvalidInput
-from paas.model import WEB
+from paas.errors import InvalidInput, PaasError
 from paas.source.entry import Tree
 
 APTFILE, LIST = "Aptfile", ".buildpacks"
@@ -19,39 +17,48 @@ _LIMIT = 64 << 10
 _MOST = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A pack that is named for an app; `place` says where in its files, '' for by command."""
+
+    name: str
+    place: str = ""
+
+    def refuse(self, error: PaasError) -> InvalidInput:
+        return InvalidInput(f"{self.place}: {error.message}", hint=error.hint)
+
+
 def asked(tree: Tree, web: str, apt: Sequence[str] = (), secrets: Sequence[str] = ()) -> Asked:
     """`web` is the app's own command, '' for none; `apt` are packages besides those of the Aptfile, `secrets` config
     vars that the build may see. Raises InvalidInput with file and line."""
     return Asked(web, tuple(dict.fromkeys((*_aptfile(tree), *apt))), tuple(secrets))
 
 
-def listed(tree: Tree) -> list[str]:
-    """The packs that a file .buildpacks names, one on a line. Raises InvalidInput with file and line."""
+def listed(tree: Tree, appjson: Node | None = None) -> list[Named]:
+    """The packs that a file .buildpacks names, one on a line; else those of app.json: `[{"url": "heroku/python"}]`.
+
+    Raises InvalidInput with file and line.
+    """
     found = []
     for number, line in enumerate(_text(tree, LIST).splitlines(), 1):
         if (word := line.strip()) and not word.startswith("#"):
-            try:
-                found.append(address(word))
-            except InvalidInput as error:
-                raise InvalidInput(f"{LIST}:{number}: {error.message}", hint=error.hint) from None
+            found.append((word, f"{LIST}:{number}"))
+    for item in appjson.items() if appjson is not None and not found else ():
+        url = item.get("url") if isinstance(item.value, dict) else item
+        if url is None:
+            raise item.error("needs a url", 'Example: {"url": "heroku/python"}')
+        found.append((url.text().strip(), f"{url.file}:{url.line}: {url.path}"))
     if len(found) > MOST:
-        raise InvalidInput(f"{LIST} names more than {MOST} buildpacks")
-    return list(dict.fromkeys(found))
-
-
-def of_directory(tree: Tree) -> Asked:
-    """What a directory asks for that is no app's: its Procfile, Aptfile and paas.yml. Raises InvalidInput."""
-    entry = tree.entry(paasyml.FILE)
-    yml = paasyml.parse(tree.read(entry, _LIMIT)) if entry is not None and entry.kind == "file" else PaasYml()
-    command = yml.processes.get(WEB)
-    return asked(tree, command[-1] if command else _web_command(tree), yml.apt)
-
-
-def _web_command(tree: Tree) -> str:
-    """That of the Procfile; '' without one."""
-    text = _text(tree, "Procfile")
-    command = parse_procfile(text).get(WEB) if text else None
-    return command[-1] if command else ""
+        file = found[0][1].partition(":")[0]
+        raise InvalidInput(f"{file} names more than {MOST} buildpacks")
+    named: dict[str, Named] = {}
+    for word, place in found:
+        try:
+            name = address(word)
+        except InvalidInput as error:
+            raise InvalidInput(f"{place}: {error.message}", hint=error.hint) from None
+        named.setdefault(name, Named(name, place))
+    return list(named.values())
 
 
 def _text(tree: Tree, path: str) -> str:

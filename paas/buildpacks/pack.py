@@ -59,6 +59,13 @@ class Pack:
     """buildpack.yml as it was read."""
     file: str = MANIFEST
     """What messages call it."""
+    broken: InvalidInput | None = None
+    """What is wrong with it. Then there is nothing else of it than what it recognises."""
+
+    @property
+    def folder(self) -> str:
+        """What messages call the folder it lies in."""
+        return self.file.rpartition("/")[0] or self.name
 
     def files(self) -> list[str]:
         """The paths and patterns that its rules and readings read, each once."""
@@ -90,6 +97,22 @@ def read(tree: Tree, folder: str, name: str, *, trusted: bool, shown_as: str = "
         raise InvalidInput(f"{where} has more than {_FILES} templates")
     data = _data(tree, files[MANIFEST], where)
     return parse(data, f"{where}/{MANIFEST}", name, templates, trusted=trusted)
+
+
+def recognising(tree: Tree, folder: str, name: str, error: InvalidInput) -> Pack | None:
+    """Of a broken pack that came with the program, what it recognises; None where that cannot be read either."""
+    file = f"buildpacks/{name}/{MANIFEST}"
+    entry = tree.entry(f"{folder}/{MANIFEST}")
+    if entry is None or entry.kind != "file" or not _NAME.fullmatch(name):
+        return None
+    try:
+        node = yamlfile.parse(tree.read(entry, _LIMIT), file)
+        detect, priority = node.get("detect"), node.get("priority")
+        found = rule(detect) if detect else None
+        order = priority.whole(-1000, 1000) if priority else 0
+    except InvalidInput:
+        return None
+    return Pack(name, name, found, order, trusted=True, file=file, broken=error) if found else None
 
 
 def check_name(name: str) -> str:

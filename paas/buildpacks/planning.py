@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from paas.buildpacks import catalog, render, versions
+from paas.buildpacks.catalog import Catalog
 from paas.buildpacks.pack import Case, Pack, read
 from paas.buildpacks.render import Asked, Input
 from paas.buildpacks.rules import Fact, Seen
@@ -56,6 +57,8 @@ class Plan:
     dockerfile: str
     base: str
     """The image for stages that need no language."""
+    left_out: dict[str, str]
+    """Packs of the server that are too broken to be asked, and what is wrong with them."""
 
     @property
     def images(self) -> list[str]:
@@ -104,27 +107,44 @@ def matching(tree: Tree, packs: Sequence[Pack]) -> list[tuple[Pack, str]]:
     return found
 
 
-def plan(tree: Tree, asked: Asked, chosen: Sequence[Pack] = (), more: Sequence[Pack] = ()) -> Plan:
-    """The packs that were `chosen`, in that order, else the one that recognises the tree (of `more`, then of ours).
+def plan(
+    tree: Tree,
+    asked: Asked,
+    chosen: Sequence[Pack] = (),
+    more: Sequence[Pack] = (),
+    known: Catalog | None = None,
+) -> Plan:
+    """The packs that were `chosen`, in that order, else the one that recognises the tree (of `more`, then of those that
+    are `known`, by default the server's).
 
     Raises BuildFailed when none does, InvalidInput for what is wrong in the tree or a pack.
     """
+    known = known or catalog.current()
     passed: list[tuple[Pack, str]] = []
+    left_out: dict[str, str] = {}
     if chosen:
         taken = [(pack, "it is set") for pack in chosen]
     else:
-        known = [*more, *catalog.packs().values()]
-        found = matching(tree, known)
+        left_out = known.blind
+        packs = [*more, *known.packs.values()]
+        found = matching(tree, packs)
         if not found:
-            raise none_matches(known)
+            raise none_matches(packs, left_out)
         taken, passed = found[:1], found[1:]
+    for pack, _ in taken:
+        if pack.broken is not None:
+            raise catalog.is_broken(pack.name, pack.broken)
     made = [_apply(pack, why, tree, asked, last=pack is taken[-1][0]) for pack, why in taken]
-    text = _dockerfile([each for _, each in made], asked)
-    return Plan([each for each, _ in made], {pack.name: why for pack, why in passed}, text, asked.base or BASE)
+    text = _dockerfile([each for _, each in made], asked, known)
+    others = {pack.name: why for pack, why in passed}
+    return Plan([each for each, _ in made], others, text, asked.base or BASE, left_out)
 
 
-def none_matches(packs: Sequence[Pack]) -> BuildFailed:
+def none_matches(packs: Sequence[Pack], left_out: Mapping[str, str]) -> BuildFailed:
     looked = "\n".join(f"  {pack.name}: {pack.detect.looks_for()}" for pack in packs if pack.detect)
+    if left_out:
+        looked += "\nBuildpacks of this server that are broken, and were left out:\n"
+        looked += "\n".join(f"  {name}: {why}" for name, why in left_out.items())
     return BuildFailed(
         "The pushed tree has no Dockerfile at its top, and no buildpack recognises it. Looked for:\n" + looked,
         hint="Three ways on: add a Dockerfile; choose a pack (buildpacks:set APP python); or add a Procfile, one line:"
@@ -174,13 +194,13 @@ def _version(chosen: Chosen) -> Version:
     return Version(chosen.language.title, offer.text, offer.image, printable(chosen.why), "" if offer.local else here)
 
 
-def _dockerfile(applied: Sequence[_Found], asked: Asked) -> str:
+def _dockerfile(applied: Sequence[_Found], asked: Asked, known: Catalog) -> str:
     parts, before = [], ""
     for number, each in enumerate(applied):
         others = [later.pack.name for later in applied[number + 1 :]]
         own = asked if not others else replace(asked, web="")
         input = Input(each.pack, asked.base or BASE, each.versions, each.facts, own, each.web, before, others)
-        text = render.dockerfile(input, catalog.shared())
+        text = render.dockerfile(input, known.shared)
         before = f"{each.pack.name}-build"
         if others and f" AS {before}\n" not in text:
             raise InvalidInput(

@@ -60,12 +60,31 @@ def dockerfile(input: Input, shared: Mapping[str, str]) -> str:
     try:
         text = environment.get_template(TEMPLATE).render(values)
     except TemplateSyntaxError as error:
-        raise InvalidInput(f"{pack.name}/{error.name or TEMPLATE}:{error.lineno}: {error.message}") from None
+        raise _syntax(pack, error.name or TEMPLATE, error) from None
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
-        raise InvalidInput(f"{pack.name}/{_place(error)}: {str(error)[:200]}") from None
+        file, line = _place(error)
+        raise InvalidInput(f"{_folder(pack, file)}/{file}:{line}: {str(error)[:200]}") from None
     if len(text) > _LONGEST:
-        raise InvalidInput(f"{pack.name}/{TEMPLATE} makes a Dockerfile of more than {_LONGEST} characters")
+        raise InvalidInput(f"{pack.folder}/{TEMPLATE} makes a Dockerfile of more than {_LONGEST} characters")
     return text.strip("\n") + "\n"
+
+
+def check(pack: Pack) -> None:
+    """Whether its templates can be read at all. Raises InvalidInput with file and line."""
+    environment = _environment({})
+    for file, text in pack.templates.items():
+        try:
+            environment.parse(text)
+        except TemplateSyntaxError as error:
+            raise _syntax(pack, file, error) from None
+
+
+def _syntax(pack: Pack, file: str, error: TemplateSyntaxError) -> InvalidInput:
+    return InvalidInput(f"{_folder(pack, file)}/{file}:{error.lineno}: {error.message}")
+
+
+def _folder(pack: Pack, file: str) -> str:
+    return pack.folder if file in pack.templates else "buildpacks/_shared"
 
 
 def line(pack: Pack, text: str, facts: Mapping[str, Fact], versions: Mapping[str, Chosen]) -> str:
@@ -74,7 +93,7 @@ def line(pack: Pack, text: str, facts: Mapping[str, Fact], versions: Mapping[str
     try:
         return environment.get_template("text").render(facts=_facts(facts), versions=_versions(versions))[:4000]
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
-        raise InvalidInput(f"{pack.name}/buildpack.yml: {text[:60]!r}: {str(error)[:200]}") from None
+        raise InvalidInput(f"{pack.file}: {text[:60]!r}: {str(error)[:200]}") from None
 
 
 def _environment(templates: Mapping[str, str]) -> ImmutableSandboxedEnvironment:
@@ -128,12 +147,12 @@ def _versions(versions: Mapping[str, Chosen]) -> dict[str, Any]:
     }
 
 
-def _place(error: BaseException) -> str:
-    """Where in the templates: Jinja gives its frames the template's name and lines."""
-    place, trace = TEMPLATE, error.__traceback__
+def _place(error: BaseException) -> tuple[str, int]:
+    """(template, line): Jinja gives its frames the template's name and lines."""
+    place, trace = (TEMPLATE, 1), error.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
         if name.endswith(".j2") or name == "<template>":
-            place = f"{TEMPLATE if name == '<template>' else name.rpartition('/')[2]}:{trace.tb_lineno}"
+            place = TEMPLATE if name == "<template>" else name.rpartition("/")[2], trace.tb_lineno
         trace = trace.tb_next
     return place

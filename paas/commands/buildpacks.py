@@ -6,7 +6,7 @@ import os
 
 from paas.apps import buildpacks
 from paas.apps.properties import count
-from paas.buildpacks import apart, asking, catalog, planning
+from paas.buildpacks import catalog, planning
 from paas.buildpacks.planning import Applied, Plan
 from paas.buildpacks.skeleton import skeleton
 from paas.commands.catalog import command
@@ -91,6 +91,8 @@ def list_buildpacks(ctx: Context, app: str, format: str | None) -> None:
     """List the buildpacks of an app, in order."""
     found = ctx.app(app)
     packs = buildpacks.listed(ctx.platform.db, found)
+    for name, error in catalog.current().broken.items():
+        ctx.out.warn(f"The buildpack {name} of this server is broken: {error.message}")
     if format == "json":
         ctx.out.line(to_json(packs))
         return
@@ -138,7 +140,7 @@ def create(ctx: Context, name: str) -> None:
         raise UsageError(
             "Files are written only on the host itself", hint=f"Commit them yourself: {planning.FOLDER}/{name}"
         )
-    if name in catalog.packs():
+    if name in catalog.current().packs:
         raise Conflict(f"There is a buildpack {name} already", hint="Give it another name.")
     folder = f"{planning.FOLDER}/{name}"
     files = skeleton(name)
@@ -167,9 +169,7 @@ def _plan(ctx: Context, name: str) -> Plan:
         except OSError as error:
             raise InvalidInput(f"{shown(name)} cannot be read: {error.strerror}") from None
         with DirectoryTree(opened) as directory:
-            asked = asking.of_directory(directory)
-            more = planning.own_packs(directory)
-            return apart.plan(directory, asked, [], more) if more else planning.plan(directory, asked)
+            return ctx.platform.pipeline.packs_of_directory(directory, ctx.out)
     app, platform = ctx.app(name), ctx.platform
     repo, user = platform.apps.repo(app), platform.settings.user
     release = releases.current(platform.db, app)
@@ -203,8 +203,12 @@ def _described(each: Applied) -> dict[str, object]:
 def report(ctx: Context, app: str | None, format: str | None, KEY: str | None, **flags: bool) -> None:
     """Show the buildpacks and the stack of an app, or of all."""
     properties = ctx.platform.properties
+    broken = "; ".join(f"{name}: {error.message}" for name, error in catalog.current().broken.items())
     if flags["global"]:
-        stack: Report = {"buildpacks-global-stack": properties.raw("buildpacks", "stack", None) or ""}
+        stack: Report = {
+            "buildpacks-global-stack": properties.raw("buildpacks", "stack", None) or "",
+            "buildpacks-broken": broken,
+        }
         show(ctx, "buildpacks", [("global", stack)], format, KEY)
         return
     apps = [ctx.app(app)] if app else ctx.platform.apps.list()
@@ -214,6 +218,7 @@ def report(ctx: Context, app: str | None, format: str | None, KEY: str | None, *
         packs: Report = {
             "buildpacks-list": ",".join(buildpacks.listed(ctx.platform.db, each)),
             "buildpacks-fetched": " ".join(f"{pack}@{commit[:12]}" for pack, (commit, _) in commits.items()),
+            "buildpacks-broken": broken,
         }
         found.append((each.name, packs | properties.report("buildpacks", each)))
     show(ctx, "buildpacks", found, format, KEY)

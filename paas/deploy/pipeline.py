@@ -27,6 +27,7 @@ from paas.faults import reached
 from paas.model import NULL_COMMIT, Push, Release, Source, Who
 from paas.output import Output, human_bytes
 from paas.source import repos
+from paas.source.directory import DirectoryTree
 from paas.source.remotes import branch
 from paas.source.tree import GitTree
 from paas.source.updates import decide
@@ -123,6 +124,10 @@ class Pipeline:
     def packs(self, app: App, tree: GitTree, out: Output) -> Plan:
         """How buildpacks would build a commit of an app. Raises BuildFailed, InvalidInput, NotFound."""
         return self._packing.plan(app, tree, self._read(app, tree, out))
+
+    def packs_of_directory(self, tree: DirectoryTree, out: Output) -> Plan:
+        """The same for a directory. Raises BuildFailed, InvalidInput, NotFound, Conflict."""
+        return self._packing.plan_directory(tree, out)
 
     def _read(self, app: App, tree: GitTree, out: Output) -> repository.Said:
         """What a commit says; the tree is then the directory that is to be built."""

@@ -39,14 +39,24 @@ class RemotePacks:
     def pack(self, app: App, address: str, request: Request | None) -> Pack:
         """The pack as it was fetched; without a `request` it is not fetched now. Raises Conflict, NotFound."""
         known = buildpacks.fetched(self._db, app).get(address)
-        file = self._directory / f"{known[1]}.json" if known else None
-        if file is None or not file.exists():
+        found = self._kept(known[1]) if known else None
+        if found is None:
             if request is None:
                 raise Conflict(
                     f"The buildpack {address} has not been fetched yet", hint="The next push or ps:rebuild fetches it."
                 )
             return self._fetch(app, address, request)
-        value = json.loads(file.read_text())
+        return found
+
+    def _kept(self, digest: str) -> Pack | None:
+        """None where what was kept is gone, or is not what was written."""
+        try:
+            text = (self._directory / f"{digest}.json").read_bytes()
+        except OSError:
+            return None
+        if hashlib.sha256(text).hexdigest() != digest:
+            return None
+        value = json.loads(text)
         return packs.parse(value["manifest"].encode(), value["file"], value["name"], value["templates"])
 
     def _fetch(self, app: App, address: str, request: Request) -> Pack:

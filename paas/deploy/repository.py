@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from paas.apps import appjson, paasyml
 from paas.apps.appjson import AppJson, Scripts, Variable
-from paas.apps.nodes import SIZE_LIMIT
+from paas.apps.nodes import SIZE_LIMIT, Node
 from paas.apps.paasyml import PaasYml
 from paas.apps.processes import RELEASE, parse_procfile
 from paas.apps.properties import Property, relative_path
@@ -18,6 +18,7 @@ from paas.errors import InvalidInput
 from paas.model import WEB
 from paas.names import ProcessType, shown
 from paas.output import Output
+from paas.source.entry import Enterable, Tree
 from paas.source.tree import GitTree
 
 _PROCFILE_LIMIT = 64 << 10
@@ -42,6 +43,8 @@ class Said:
     declared: Declared = field(default_factory=Declared)
     paasyml: PaasYml = field(default_factory=PaasYml)
     has_app_json: bool = False
+    buildpacks: Node | None = None
+    """What app.json names; read only when packs are asked."""
 
     @property
     def release_task(self) -> tuple[str, ...]:
@@ -85,7 +88,7 @@ def _text(tree: GitTree, path: str) -> str:
         return ""
 
 
-def read(tree: GitTree, appjson_path: str, procfile_path: str, out: Output) -> Said:
+def read(tree: Enterable, appjson_path: str, procfile_path: str, out: Output) -> Said:
     """Read a tree, and enter the directory that is to be built. Raises InvalidInput, with the place, for what is wrong.
 
     paas.yml stands at the root, the other files in the directory that it names.
@@ -120,7 +123,7 @@ def _together(procfile: Procfile, app: AppJson, yml: PaasYml, has_app_json: bool
         if name not in known:
             raise node.error(f"{name} is not a process type", hint=f"There are: {', '.join(known)}")
     scripts = app.scripts if yml.scripts == Scripts() else yml.scripts
-    return Said(processes, app.env, scripts, declared, yml, has_app_json)
+    return Said(processes, app.env, scripts, declared, yml, has_app_json, app.buildpacks)
 
 
 def _once(what: str, here: object, there: object, file: str) -> None:
@@ -128,7 +131,7 @@ def _once(what: str, here: object, there: object, file: str) -> None:
         raise InvalidInput(f"{what}: said by {paasyml.FILE} and by {file}", hint="Say it in one of them.")
 
 
-def _procfile(tree: GitTree, path: str) -> Procfile:
+def _procfile(tree: Tree, path: str) -> Procfile:
     data = _content(tree, path, _PROCFILE_LIMIT)
     if data is None and path != "Procfile":
         raise InvalidInput(f"The repository has no {shown(path)}", hint="That is what ps:set procfile-path names.")
@@ -138,7 +141,7 @@ def _procfile(tree: GitTree, path: str) -> Procfile:
         raise InvalidInput(f"{path} is not UTF-8 text") from None
 
 
-def _content(tree: GitTree, path: str, limit: int) -> bytes | None:
+def _content(tree: Tree, path: str, limit: int) -> bytes | None:
     """None when there is no such file."""
     entry = tree.entry(path)
     if entry is None:

@@ -92,6 +92,7 @@ def platform(base: Foundation, running: Running, backups: Backups, undo: ExitSta
         base.properties,
         base.environment,
         base.images,
+        bases,
         remote_packs,
     )
     pushes = Pipeline(

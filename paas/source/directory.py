@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -70,6 +71,17 @@ class DirectoryTree:
             ensure_directory(self._file.parent, mode=0o700)
             write_private(self._file, json.dumps(kept))
 
+    def enter(self, path: str) -> None:
+        """Make a directory the root ('' changes nothing), before anything is hashed. Raises InvalidInput."""
+        try:
+            opened = self._open(path)
+        except OSError as error:
+            raise InvalidInput(f"There is no directory {shown(path)}: {error.strerror}") from None
+        os.close(self._root)
+        self._root = opened
+        self._stats.clear()
+        self._listings.clear()
+
     @property
     def root(self) -> Entry:
         return Entry("", "dir", 0o755)
@@ -106,9 +118,10 @@ class DirectoryTree:
         try:
             with os.scandir(opened) as children:
                 for child in children:
-                    entry = self._described(prefix + child.name, child.stat(follow_symlinks=False))
-                    if entry is not None:
-                        found.append(entry)
+                    with suppress(FileNotFoundError):  # it was removed just now
+                        entry = self._described(prefix + child.name, child.stat(follow_symlinks=False))
+                        if entry is not None:
+                            found.append(entry)
         finally:
             os.close(opened)
         found.sort(key=lambda entry: entry.path)

@@ -61,6 +61,13 @@ class Tree(Protocol):
         InvalidInput, before anything is written, for one of more than `limit` bytes."""
 
 
+class Enterable(Tree, Protocol):
+    """A tree of which a part can be taken for the whole."""
+
+    def enter(self, path: str) -> None:
+        """Make a directory the root ('' changes nothing). Raises InvalidInput where it is none."""
+
+
 def too_large(entry: Entry, size: int) -> InvalidInput:
     """What is raised for a file that there is no room for."""
     return InvalidInput(

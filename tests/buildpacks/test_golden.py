@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from paas.buildpacks import asking, planning
+from paas.buildpacks import planning
+from paas.deploy import packing, repository
+from paas.output import Discard
 from paas.source.directory import DirectoryTree
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -17,7 +19,8 @@ CASES = sorted(case.name for case in GOLDEN.iterdir())
 def rendered(directory: Path) -> str:
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     with DirectoryTree(opened) as tree:
-        return planning.plan(tree, asking.of_directory(tree)).dockerfile
+        said = repository.read(tree, "app.json", "Procfile", Discard())
+        return planning.plan(tree, packing.asked_by(tree, said)).dockerfile
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -181,4 +181,4 @@ def test_every_pack_can_be_had() -> None:
         "jekyll",
         "mkdocs",
         "sphinx",
-    } <= set(catalog.packs())
+    } <= set(catalog.current().packs)

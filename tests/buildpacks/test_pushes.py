@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,14 @@ from paas.system.run import Completed
 from tests.buildpacks.conftest import Apps, example, golden
 from tests.conftest import MachineMaker
 from tests.harness.apps import httpd
-from tests.harness.client import Client
 from tests.harness.waiting import wait_until
 from tests.machine import Machine
+
+
+def in_directory(machine: Machine, place: Path, *words: str) -> Completed:
+    """`paas WORDS` with a directory of the machine as the current one."""
+    script = 'cd "$1" && shift && exec "$@"'
+    return machine.run(["sh", "-c", script, "sh", str(place), str(PROJECT / "scripts/paas"), *words], check=False)
 
 
 def test_flask_is_installed_started_and_changed_without_a_dockerfile(machine: Machine, apps: Apps) -> None:
@@ -64,22 +70,47 @@ def test_a_procfile_alone_runs_what_it_says(machine: Machine, apps: Apps) -> Non
     assert "worker" in apps.client.ssh("ps:report", "procfile").text
 
 
-def test_the_rendered_dockerfile_taken_over_makes_the_same_image(machine: Machine, apps: Apps, packer: Client) -> None:
+@pytest.mark.parametrize(
+    ("case", "more"),
+    [
+        ("one", {}),
+        ("named", {".buildpacks": "procfile\nheroku/static\n"}),
+        (
+            "json",
+            {
+                "app.json": '{"buildpacks": [{"url": "heroku/procfile"}, {"url": "heroku-community/static"}]}',
+                "paas.yml": "root: site\napt: [tzdata]\n",
+                "site/index.html": "<p>A folder of HTML</p>",
+            },
+        ),
+    ],
+)
+def test_the_dockerfile_rendered_for_a_directory_makes_the_image_of_its_push(
+    machine: Machine, apps: Apps, case: str, more: dict[str, bytes | str]
+) -> None:
     when = "2026-01-02T03:04:05Z"
-    first = apps.make("rendered", {})
-    first.commit(example("static"), when=when)
-    first.push("rendered", timeout=300)
-    text = packer.ssh("buildpacks:render", "rendered").text
-    second = apps.make("owned", {})
-    second.commit({**example("static"), "Dockerfile": text}, when=when)
-    said = second.push("owned", timeout=300).error
+    files: dict[str, bytes | str] = {**example("static"), **more}
+    first = apps.make(f"rendered-{case}", {})
+    first.commit(files, when=when)
+    said = first.push(f"rendered-{case}", timeout=300).error
+    assert ("Buildpack procfile (it is set)" in said) == (case != "one"), said
+    place = machine.disk / f"rendered-{case}"
+    for path, content in files.items():
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+    text = in_directory(machine, place, "buildpacks:render", ".").text
+    assert text == apps.client.ssh("buildpacks:render", f"rendered-{case}").text
+    second = apps.make(f"owned-{case}", {})
+    second.commit({**files, "Dockerfile": text}, when=when)
+    said = second.push(f"owned-{case}", timeout=300).error
     assert "from Dockerfile" in said
+    assert "A folder of HTML" in machine.get(f"owned-{case}").text
 
     def image(app: str) -> str:
         found = json.loads(machine.paas("releases:info", app, "--format", "json").text)
         return str(found["image"])
 
-    assert image("rendered") == image("owned")
+    assert image(f"rendered-{case}") == image(f"owned-{case}")
 
 
 def test_django_collects_its_static_files_and_migrates(machine: Machine, apps: Apps) -> None:
@@ -165,8 +196,7 @@ def test_packs_are_written_detected_and_rendered_for_a_directory(machine: Machin
     place.mkdir()
 
     def paas(*words: str) -> Completed:
-        script = 'cd "$1" && shift && exec "$@"'
-        return machine.run(["sh", "-c", script, "sh", str(place), str(PROJECT / "scripts/paas"), *words], check=False)
+        return in_directory(machine, place, *words)
 
     (place / "index.html").write_text("x")
     assert "Buildpack static (index.html)" in paas("buildpacks:detect", ".").text
@@ -177,6 +207,11 @@ def test_packs_are_written_detected_and_rendered_for_a_directory(machine: Machin
     (place / "ours.conf").write_text("")
     assert "FROM debian:bookworm AS ours-base" in paas("buildpacks:render", ".").text
     assert "cannot be read" in paas("buildpacks:render", "./nowhere").error
+    (place / "app.json").write_text('{\n"buildpacks": [\n{"url": "heroku/scala"}]}')
+    refused = paas("buildpacks:render", ".")
+    assert refused.status == 1 and "app.json:3: buildpacks/0/url: There is no buildpack 'scala'" in refused.error
+    (place / ".buildpacks").write_text("https://example.com/pack.git\n")
+    assert "is fetched when an app is pushed" in paas("buildpacks:detect", ".").error
 
 
 @pytest.mark.parametrize(
