@@ -60,3 +60,14 @@ def search(text: str, pattern: str) -> str | None:
         if found := expression.match(line[:_LINE]):
             return (found[1] if expression.groups else found[0]) or ""
     return None
+
+
+def unlike(text: str, pattern: str) -> tuple[int, str] | None:
+    """(number, line) of the first line that is not wholly a match. A line after one that ends in a backslash belongs to
+    that one, and one that is too long to be looked at counts as a match."""
+    expression, goes_on = compiled(pattern), False
+    for number, line in enumerate(text.splitlines()[:_LINES], 1):
+        before, goes_on = goes_on, line.endswith("\\")
+        if not before and len(line) <= _LINE and not expression.fullmatch(line):
+            return number, line
+    return None

@@ -11,9 +11,10 @@ from paas.apps.nodes import Node
 from paas.buildpacks import dependencies, patterns
 from paas.buildpacks.view import View, at
 from paas.errors import InvalidInput
+from paas.names import shown
 
 _RULE_KEYS = ("file", "package", "fact", "all", "any", "not", "matches", "key", "is")
-_READ_KEYS = ("file", "matches", "key", "means")
+_READ_KEYS = ("file", "matches", "unlike", "key", "means")
 
 
 class Fact(str):
@@ -71,6 +72,8 @@ class Reading:
     file: str
     matches: str = ""
     key: str = ""
+    unlike: str = ""
+    """Asks for the first line that is not wholly a match of this, told with its place."""
     means: str = "exact"
     """Of a version: whether a number alone asks for just that, or for it and later ones (`minimum`)."""
 
@@ -82,6 +85,9 @@ class Reading:
         return None
 
     def text(self, view: View, path: str) -> str | None:
+        if self.unlike:
+            found = patterns.unlike(view.text(path), self.unlike)
+            return f"{path}:{found[0]}: {shown(found[1].strip())}" if found else None
         if self.key:
             value = _as_text(at(view.manifest(path), self.key))
             return value if value is None or not self.matches else patterns.search(value, self.matches)
@@ -93,8 +99,11 @@ def reading(node: Node) -> Reading:
     file = node.get("file")
     if file is None:
         raise node.error("needs a file", "Example: {file: runtime.txt, matches: 'python-(.+)'}")
-    means = node.get("means")
-    return Reading(_path(file), _pattern(node), _key(node), means.choice(("exact", "minimum")) if means else "exact")
+    means, unlike = node.get("means"), _pattern(node, "unlike")
+    if unlike and (node.get("matches") or node.get("key")):
+        raise node.error("unlike stands alone beside file")
+    kind = means.choice(("exact", "minimum")) if means else "exact"
+    return Reading(_path(file), _pattern(node), _key(node), unlike, kind)
 
 
 # -- rules --------------------------------------------------------------------------------------------------------
@@ -252,8 +261,8 @@ def _path(node: Node) -> str:
     return path
 
 
-def _pattern(node: Node) -> str:
-    found = node.get("matches")
+def _pattern(node: Node, key: str = "matches") -> str:
+    found = node.get(key)
     if found is None:
         return ""
     try:

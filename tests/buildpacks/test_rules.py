@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from paas.apps import appjson
 from paas.apps.buildpacks import address
 from paas.buildpacks import apart, asking, catalog, pack, planning
 from paas.buildpacks.apart import MemoryTree
@@ -16,7 +17,7 @@ from paas.errors import BuildFailed, InvalidInput
 
 
 def planned(files: dict[str, str], web: str = "", *packs: str) -> Plan:
-    return planning.plan(MemoryTree(files), Asked(web), [catalog.get(name) for name in packs])
+    return planning.plan(MemoryTree(files), Asked(web), [catalog.current().get(name) for name in packs])
 
 
 def loaded(text: str, template: str = "FROM scratch\n") -> pack.Pack:
@@ -48,7 +49,7 @@ def test_requirements_of_versions(version: str, wanted: str, fits: bool) -> None
     ],
 )  # fmt: skip
 def test_a_python_version_is_read_where_python_people_write_it(files: dict[str, str], version: str) -> None:
-    language = catalog.get("python").languages[0]
+    language = catalog.current().get("python").languages[0]
     assert choose(language, Seen(View(MemoryTree(files)))).offer.text == version
 
 
@@ -108,6 +109,60 @@ def test_a_list_of_packs_has_an_end() -> None:
         asking.listed(
             MemoryTree({".buildpacks": "".join(f"https://example.com/{number}.git\n" for number in range(51))})
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('{"buildpacks": [{"url": "heroku/nodejs"}, {"url": "heroku/python"}]}', ["nodejs", "python"]),
+        (
+            '{"buildpacks": [{"url": "https://github.com/heroku/heroku-buildpack-ruby.git"}, "python"]}',
+            ["ruby", "python"],
+        ),
+        (
+            '{"buildpacks": ["https://buildpack-registry.s3.amazonaws.com/buildpacks/heroku-community/apt.tgz"]}',
+            ["apt"],
+        ),
+        ("{}", []),
+    ],
+)
+def test_the_packs_of_app_json_are_those_of_heroku(text: str, names: list[str]) -> None:
+    node = appjson.parse(text.encode()).buildpacks
+    assert [named.name for named in asking.listed(MemoryTree({}), node)] == names
+    assert [named.name for named in asking.listed(MemoryTree({".buildpacks": "go\n"}), node)] == ["go"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"buildpacks":\n[{"name": "x"}]}', "app.json:2: buildpacks/0: needs a url"),
+        ('{"buildpacks":\n[{"url": "no pack!"}]}', "app.json:2: buildpacks/0/url: 'no pack!' is not a buildpack"),
+        ('{"buildpacks": "heroku/python"}', "app.json:1: buildpacks: has to be a list"),
+    ],
+)
+def test_wrong_packs_in_app_json_are_named_with_their_line(text: str, message: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        asking.listed(MemoryTree({}), appjson.parse(text.encode()).buildpacks)
+    assert error.value.message == message
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["flask", "", "# c", "flask[async]>=2,<3", "a [b,c] ; python_version>'3'", "-r x.txt", "git+https://x/y", "./a",
+     "x @ https://a", "foo==1.* \\\n  anything", "uvicorn(>=1)", "a.whl", "Django~=4.2", "x===1", "six<2  # c"],
+)  # fmt: skip
+def test_what_pip_can_read_is_a_requirement(line: str) -> None:
+    assert planned({"requirements.txt": f"six\n{line}\n"}, "x").applied
+
+
+@pytest.mark.parametrize(
+    "line", ["flask=3.0", "flask 3.0", "flask==", "import flask", "<<<<<<< HEAD", "=======", "==2"]
+)
+def test_what_pip_cannot_read_is_named_with_its_line(line: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        planned({"requirements.txt": f"six\n\n{line}\n"}, "x")
+    assert error.value.message == f"requirements.txt:3: '{line}' is no requirement"
+    assert planned({"requirements.txt": line, "package.json": "{}"}, "x", "node").applied  # nobody installs it
 
 
 def test_two_packs_that_fit_are_both_named() -> None:
