@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,22 @@ def packer(machine: Machine) -> Iterator[Client]:
     machine.paas("builder:set", "--global", "trust-host-ca", "true")
     yield machine.client("packer")
     machine.paas("builder:set", "--global", "trust-host-ca")
+
+
+MIRROR = 5061
+"""The port of the machine's loopback on which `own_program` looks for images of docker.io; nothing listens there."""
+
+
+@pytest.fixture(scope="package")
+def own_program(base_disk: Path) -> Iterator[Machine]:
+    """A machine whose program can be changed, in its `project`; leave it as it was."""
+    with Machine({"registry_mirrors": f"http://127.0.0.1:{MIRROR}"}, disk=base_disk) as machine:
+        machine.project = machine.disk / "program"
+        for part in ("paas", "hooks", "nginx-templates", "buildpacks", "scripts"):
+            shutil.copytree(PROJECT / part, machine.project / part, ignore=shutil.ignore_patterns("__pycache__"))
+        machine.engine_start()
+        machine.paas("builder:set", "--global", "trust-host-ca", "true")
+        yield machine
 
 
 @pytest.fixture

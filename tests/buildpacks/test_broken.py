@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from paas.buildpacks import catalog
-from paas.paths import PROJECT
 from tests.buildpacks.conftest import Apps, example
-from tests.conftest import MachineMaker
-from tests.harness.client import Client
 from tests.machine import Machine
 
 
-@pytest.fixture
-def server(new_machine: MachineMaker, tmp_path: Path) -> Iterator[tuple[Machine, Client, Path]]:
-    """A machine whose program can be changed; its folder of packs."""
-    machine = new_machine(engine=False)
-    machine.project = machine.disk / "program"
-    for part in ("paas", "hooks", "nginx-templates", "buildpacks", "scripts", "pyproject.toml"):
-        source, target = PROJECT / part, machine.project / part
-        target.parent.mkdir(exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    machine.engine_start()
-    machine.paas("builder:set", "--global", "trust-host-ca", "true")
-    yield machine, machine.client(), machine.project / "buildpacks"
-
-
-def test_a_broken_pack_of_the_server_stops_only_what_it_would_build(server: tuple[Machine, Client, Path]) -> None:
-    machine, client, packs = server
+def test_a_broken_pack_of_the_server_stops_only_what_it_would_build(own_program: Machine) -> None:
+    machine, client = own_program, own_program.client("broken")
+    packs = machine.project / "buildpacks"
+    python = (packs / "python/Dockerfile.j2").read_text()
     manifest = (packs / "static/buildpack.yml").read_text()
     (packs / "static/buildpack.yml").write_text(manifest + "wrong: 1\n")
     (packs / "halfway").mkdir()
@@ -58,6 +38,8 @@ def test_a_broken_pack_of_the_server_stops_only_what_it_would_build(server: tupl
     shutil.rmtree(packs / "halfway")
     said = site.push("site", timeout=300).error
     assert "A folder of HTML" in machine.get("site").text and "halfway" not in said
+    (packs / "python/Dockerfile.j2").write_text(python)
+    assert client.ssh("buildpacks:list", "worker").error == ""
 
 
 _OURS = ".paas/buildpacks/ours"
