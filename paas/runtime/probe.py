@@ -59,9 +59,12 @@ class Probe:
         return True
 
 
-def listening_ports(pid: int | None) -> set[int]:
-    """TCP ports on which anything listens in the network namespace of a process; empty when it is gone."""
-    return {found.port for found in tcp_sockets(pid) if found.listens}
+def listening_ports(pid: int | None, *, reachable: bool = True) -> set[int]:
+    """TCP ports on which anything listens in the network namespace of a process, where others reach it, or on its
+    loopback alone; empty when it is gone."""
+    found = [each for each in tcp_sockets(pid) if each.listens]
+    outside = {each.port for each in found if each.reachable}
+    return outside if reachable else {each.port for each in found} - outside
 
 
 def open_connections(pid: int | None) -> int:

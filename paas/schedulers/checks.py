@@ -103,10 +103,9 @@ class Checks:
 
     def _late(self, instance: Instance, out: Output) -> DeployFailed:
         self._show_output(instance, out)
-        others = sorted(listening_ports(self._runtime.pid(instance.id)))
         if instance.port is None:
             return DeployFailed(f"{instance.name} did not start within {self._timeout:.0f} seconds")
-        found = f"it listens on {', '.join(map(str, others))} instead" if others else "it listens on no port"
+        found = _what_listens(self._runtime.pid(instance.id), instance.port)
         return DeployFailed(
             f"{instance.name} does not listen on port {instance.port} after {self._timeout:.0f} seconds; {found}",
             hint="Listen on 0.0.0.0 and the port in $PORT, or name the port: EXPOSE in the Dockerfile, or ports:add.",
@@ -199,6 +198,18 @@ class Checks:
         if instance.port is None:
             checks = startup_checks(release, instance) or (Check(kind="startup", uptime=policy.default_wait),)
         return [(check, self._asker.ask(policy.complete(check), instance, host, up)) for check in checks]
+
+
+def _what_listens(pid: int | None, wanted: int) -> str:
+    """For people, in place of the port that was wanted."""
+    inside = listening_ports(pid, reachable=False)
+    if wanted in inside:
+        return "it listens on that port of 127.0.0.1, where nothing outside of its container reaches it"
+    if others := sorted(listening_ports(pid)):
+        return f"it listens on {', '.join(map(str, others))} instead"
+    if inside:
+        return f"it listens on {', '.join(map(str, sorted(inside)))} of 127.0.0.1 instead"
+    return "it listens on no port"
 
 
 def startup_checks(release: Release, instance: Instance) -> tuple[Check, ...]:

@@ -16,9 +16,10 @@ _OPEN = ("01", "03", "04", "08")
 
 @dataclass(frozen=True, slots=True)
 class TcpSocket:
-    """`peer` is the address in the kernel's hex words; inode 0 is a connection nobody has accepted yet."""
+    """`address` and `peer` are in the kernel's hex words; inode 0 is a connection nobody has accepted yet."""
 
     state: str
+    address: str
     port: int
     peer: str
     peer_port: int
@@ -35,11 +36,21 @@ class TcpSocket:
 
     @property
     def is_local(self) -> bool:
-        """Whether the peer is on loopback: 127.0.0.0/8, ::1 or ::ffff:127.0.0.0/104, as words in host order."""
-        if len(self.peer) == 8:
-            return self.peer.endswith("7F")
-        mapped = self.peer.startswith("0" * 16 + "FFFF0000") and self.peer.endswith("7F")
-        return mapped or self.peer == "0" * 24 + "01000000"
+        """Whether the peer is on loopback."""
+        return _loopback(self.peer)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether its own address is one that others can reach: it is not on loopback."""
+        return not _loopback(self.address)
+
+
+def _loopback(address: str) -> bool:
+    """127.0.0.0/8, ::1 or ::ffff:127.0.0.0/104, as words in host order."""
+    if len(address) == 8:
+        return address.endswith("7F")
+    mapped = address.startswith("0" * 16 + "FFFF0000") and address.endswith("7F")
+    return mapped or address == "0" * 24 + "01000000"
 
 
 def tcp_sockets(process: int | str | None = "self") -> Iterator[TcpSocket]:
@@ -51,9 +62,9 @@ def tcp_sockets(process: int | str | None = "self") -> Iterator[TcpSocket]:
             continue
         for line in lines:
             fields = line.split()
+            address, _, port = fields[1].rpartition(":")
             peer, _, peer_port = fields[2].rpartition(":")
-            port = int(fields[1].rpartition(":")[2], 16)
-            yield TcpSocket(fields[3], port, peer, int(peer_port, 16), int(fields[9]))
+            yield TcpSocket(fields[3], address, int(port, 16), peer, int(peer_port, 16), int(fields[9]))
 
 
 _NETLINK_SOCK_DIAG = 4

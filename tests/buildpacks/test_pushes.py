@@ -185,10 +185,16 @@ def test_a_config_var_for_the_build_is_seen_there_and_stays_nowhere(machine: Mac
 def test_the_port_that_is_listened_on_in_place_of_ours_is_named(new_machine: MachineMaker) -> None:
     machine = new_machine({"check_timeout": "3"})
     files = {**httpd("x"), "Procfile": "web: exec httpd -f -p 8099 -h /www\n"}
-    done = machine.client().repository("port", files).push("port", check=False)
+    repository = machine.client().repository("port", files)
+    done = repository.push("port", check=False)
     assert done.status != 0
     assert "does not listen on port 5000" in done.error and "it listens on 8099 instead" in done.error
     assert "$PORT" in done.error
+    repository.commit({"Procfile": "web: exec httpd -f -p 127.0.0.1:$PORT -h /www\n"})
+    done = repository.push("port", check=False)
+    assert done.status != 0 and "it listens on that port of 127.0.0.1" in done.error
+    repository.commit({"Procfile": "web: exec httpd -f -p 127.0.0.1:8099 -h /www\n"})
+    assert "it listens on 8099 of 127.0.0.1 instead" in repository.push("port", check=False).error
 
 
 def test_packs_are_written_detected_and_rendered_for_a_directory(machine: Machine) -> None:

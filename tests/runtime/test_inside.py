@@ -117,4 +117,11 @@ def test_listening_ports(host: Host) -> None:
     id = host.boot("nc", "-l", "-p", "3000")
     pid = host.runtime.pid(id)
     assert eventually(lambda: listening_ports(pid) == {3000})
-    assert listening_ports(None) == set()
+    assert listening_ports(None) == listening_ports(pid, reachable=False) == set()
+
+
+def test_a_port_of_loopback_is_not_one_that_others_reach(host: Host) -> None:
+    id = host.boot("httpd", "-f", "-p", "127.0.0.1:3000")
+    pid = host.runtime.pid(id)
+    assert eventually(lambda: listening_ports(pid, reachable=False) == {3000})
+    assert listening_ports(pid) == set()
