@@ -68,3 +68,31 @@ _READERS: Mapping[str, Callable[[View, str], list[str]]] = {
     "Cargo.toml": _tables("dependencies"),
 }
 MANIFESTS = tuple(_READERS)
+
+
+def engine(view: View, package: str, name: str) -> tuple[str, str] | None:
+    """What a package itself requires of a language (`node`), as the lock file has it, and the file.
+
+    None where no lock file says it, or one says several. Raises InvalidInput with file and line for a broken one.
+    """
+    for path in _JSON_LOCKS:
+        if view.find(path):
+            found = at(view.manifest(path), f"packages.node_modules/{package}.engines.{name}")
+            return (found, path) if isinstance(found, str) else None
+    if view.find(_PNPM_LOCK):
+        found = _pnpm_engine(view.text(_PNPM_LOCK), package, name)
+        return (found, _PNPM_LOCK) if found else None
+    return None
+
+
+def _pnpm_engine(text: str, package: str, name: str) -> str | None:
+    """An entry is `  next@15.0.0:` (in quotes where the name has an @), lines that are indented more, an empty line."""
+    entry = re.compile(rf"^  '?/?{re.escape(package)}@[^\n]{{1,200}}:\n((?:    [^\n]*\n)*)", re.MULTILINE)
+    engines = re.compile(rf"^    engines: \{{[^\n]*\b{re.escape(name)}: ('[^'\n]*'|[^,'}}\n]+)", re.MULTILINE)
+    found = {each[1].strip("' ") for body in entry.findall(text) if (each := engines.search(body))}
+    return found.pop() if len(found) == 1 else None
+
+
+_JSON_LOCKS = ("package-lock.json", "npm-shrinkwrap.json")
+_PNPM_LOCK = "pnpm-lock.yaml"
+LOCKS = (*_JSON_LOCKS, _PNPM_LOCK)

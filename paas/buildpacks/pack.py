@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from paas.apps import yamlfile
 from paas.apps.nodes import Node
+from paas.buildpacks import dependencies
 from paas.buildpacks.rules import Reading, Rule, reading, rule
 from paas.buildpacks.versions import Language, Offer, numbers
 from paas.errors import InvalidInput
@@ -77,7 +78,9 @@ class Pack:
         rules = [self.detect, *(case.when for case in cases)]
         found = [file for rule in rules if rule is not None for file in rule.files()]
         found += [case.read.file for case in cases if case.read is not None]
-        found += [read.file for language in self.languages for read in language.readings]
+        for language in self.languages:
+            found += [read.file for read in language.readings]
+            found += [*dependencies.LOCKS, *dependencies.MANIFESTS] if language.needed_by else []
         return list(dict.fromkeys(found))
 
 
@@ -182,13 +185,15 @@ def _cases(node: Node | None, main: str, *, reads: bool = False) -> tuple[Case, 
 
 
 def _language(name: str, node: Node) -> Language:
-    node.only(("title", "read", "offered"))
-    title, reads, offered = node.get("title"), node.get("read"), node.get("offered")
+    node.only(("title", "read", "offered", "names", "needed-by"))
+    title, reads, offered, needed = (node.get(key) for key in ("title", "read", "offered", "needed-by"))
     if offered is None or not offered.mapping():
         raise node.error("needs the versions that are offered", "Example: offered: {'3.11': {image: debian:bookworm}}")
     offers = tuple(_offer(text, child) for text, child in offered.mapping().items())
     readings = tuple(reading(item) for item in reads.items()) if reads else ()
-    return Language(name, title.text() if title else name, readings, offers)
+    names = {word.lower(): child.scalar() for word, child in _mapping(node.get("names")).items()}
+    needed_by = tuple(item.text() for item in needed.items()) if needed else ()
+    return Language(name, title.text() if title else name, readings, offers, names, needed_by)
 
 
 def _offer(text: str, node: Node) -> Offer:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from paas.buildpacks import dependencies
 from paas.buildpacks.rules import Fact, Reading, Seen
 from paas.errors import InvalidInput
 from paas.names import shown
@@ -37,36 +38,78 @@ class Language:
     readings: tuple[Reading, ...]
     offers: tuple[Offer, ...]
     """The one that is preferred first; where nothing is asked for it is taken."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Words that stand for a version, in lower case."""
+    needed_by: tuple[str, ...] = ()
+    """Packages whose own requirement counts as well, where the app declares them and a lock file has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What an app gets; `wanted` is what it asks for, where it does."""
+    """What an app gets; `wanted` is what it asks for, where it does, `needs` what its packages ask for, by name."""
 
     language: Language
     offer: Offer
     wanted: Fact | None
+    needs: Mapping[str, Fact] = field(default_factory=dict)
 
     @property
     def why(self) -> str:
-        return f"{self.wanted.file} asks for {self.wanted}" if self.wanted else "nothing asks for another"
+        if self.wanted:
+            return f"{self.wanted.file} asks for {self.wanted}"
+        return ", ".join(_needing(*each) for each in self.needs.items()) or "nothing asks for another"
 
 
 def choose(language: Language, seen: Seen) -> Chosen:
     """Raises InvalidInput, with the versions that can be had, for one that cannot."""
+    wanted, requirement = _wanted(language, seen)
+    left = [offer for offer in language.offers if satisfies(offer.text, requirement)]
+    asks = f"{wanted.file} asks for {language.title} {shown(wanted)[1:-1]}" if wanted else ""
+    if not left:
+        raise InvalidInput(f"{asks}, which cannot be had", hint=_can_be_had(language, wanted or ""))
+    needs = _needs(language, seen)
+    for name, need in needs.items():
+        enough = [offer for offer in left if satisfies(offer.text, need)]
+        if wanted and not enough:
+            other = next(offer.text for offer in language.offers if satisfies(offer.text, need))
+            raise InvalidInput(
+                f"{asks}, but {_needing(name, need)}",
+                hint=f"Ask for {other} in {wanted.file}, or take a {name} that needs less.",
+            )
+        left = enough or left
+    return Chosen(language, left[0], wanted, needs)
+
+
+def _wanted(language: Language, seen: Seen) -> tuple[Fact | None, str]:
+    """What the first reading finds that finds anything, and the requirement that it stands for."""
     for read in language.readings:
-        wanted = read.read(seen)
-        if not wanted or not wanted.strip():
-            continue
-        text = f">={wanted}" if read.means == "minimum" else wanted
-        for offer in language.offers:
-            if satisfies(offer.text, text):
-                return Chosen(language, offer, Fact(wanted.strip(), wanted.file))
-        raise InvalidInput(
-            f"{wanted.file} asks for {language.title} {shown(wanted.strip())[1:-1]}, which cannot be had",
-            hint=f"There are: {listed(language.offers)}",
-        )
-    return Chosen(language, language.offers[0], None)
+        found = read.read(seen)
+        if found and (text := found.strip()):
+            requirement = language.names.get(text.lower(), text)
+            return Fact(text, found.file), f">={requirement}" if read.means == "minimum" else requirement
+    return None, "*"
+
+
+def _needs(language: Language, seen: Seen) -> dict[str, Fact]:
+    """What the packages themselves require, by name. What no offer meets is left for them to complain of."""
+    found = {}
+    for name in language.needed_by:
+        if dependencies.normal(name) in seen.packages and (text := dependencies.engine(seen.view, name, language.name)):
+            requirement = Fact(*text)
+            if any(satisfies(offer.text, requirement) for offer in language.offers):
+                found[name] = requirement
+    return found
+
+
+def _needing(name: str, requirement: Fact) -> str:
+    return f"{name} needs {shown(requirement)[1:-1]} ({requirement.file})"
+
+
+def _can_be_had(language: Language, wanted: str) -> str:
+    """The names too, where a word was asked for."""
+    named = language.names and not any(char.isdigit() for char in wanted)
+    names = f"; by name: {', '.join(language.names)}" if named else ""
+    return f"There are: {listed(language.offers)}{names}"
 
 
 def listed(offers: Sequence[Offer]) -> str:

@@ -14,7 +14,7 @@ from paas.apps.nodes import Node
 from paas.errors import InvalidInput
 from paas.source.entry import Entry, Tree
 
-TEXT_LIMIT = 2 << 20
+TEXT_LIMIT = 8 << 20
 """Bytes of a file whose text or keys a rule may ask for."""
 _FILES = 2000
 """Files that one pattern finds at most."""

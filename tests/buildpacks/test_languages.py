@@ -9,9 +9,27 @@ from paas.buildpacks.apart import MemoryTree
 from paas.buildpacks.planning import Plan
 from paas.buildpacks.render import Asked
 from paas.errors import BuildFailed, InvalidInput
-from tests.buildpacks.conftest import Apps, example
+from tests.buildpacks.conftest import Apps, example, golden
 from tests.harness.web import request
 from tests.machine import Machine
+
+NEEDY_LOCK = '{"packages": {"node_modules/next": {"engines": {"node": ">=20.9.0"}}}}'
+NEEDY_PNPM_LOCK = """lockfileVersion: '9.0'
+
+packages:
+
+  '@sveltejs/kit@2.0.0':
+    resolution: {integrity: sha512-x}
+    engines: {node: '>=18.13'}
+    hasBin: true
+
+  next@16.0.1:
+    resolution: {integrity: sha512-y}
+    engines: {node: '>=20.9.0 <23'}
+
+  sharp@1.0.0:
+    engines: {node: '>=99'}
+"""
 
 
 def planned(files: dict[str, str], web: str = "") -> Plan:
@@ -21,11 +39,11 @@ def planned(files: dict[str, str], web: str = "") -> Plan:
 def test_express_runs_without_its_package_manager(machine: Machine, apps: Apps) -> None:
     repository, said = apps.push("express", example("node-express"))
     assert machine.get("express").text == "Hello from Express\n", said
-    assert "Node 22 of debian:bookworm: package.json asks for >=20" in said
+    assert "Node 24 of debian:bookworm: package.json asks for >=20" in said
     seen = machine.paas(
         "run", "express", "sh", "-c", "id -un; command -v npm gcc || echo none; echo $NODE_ENV; node -v"
     )
-    assert seen.text.split()[:3] == ["app", "none", "production"] and seen.text.split()[3].startswith("v22.")
+    assert seen.text.split()[:3] == ["app", "none", "production"] and seen.text.split()[3].startswith("v24.")
     repository.commit({"server.js": example("node-express")["server.js"] + b"// changed\n"})
     assert "added 7" not in repository.push("express").error
 
@@ -36,6 +54,42 @@ def test_vite_is_built_and_served_without_node(machine: Machine, apps: Apps) -> 
     script = page.text.partition('src="')[2].partition('"')[0]
     assert script.startswith("/assets/index-") and "Hello from Vite" in machine.get("vite", script).text
     assert machine.paas("run", "vite", "sh", "-c", "command -v node npm || echo none").text.strip() == "none"
+
+
+def test_sveltekit_is_a_server_that_knows_its_address(machine: Machine, apps: Apps) -> None:
+    """A form is refused by SvelteKit where the address it takes for its own is not the one that was asked."""
+    repository, said = apps.push("svelte", example("sveltekit"))
+    page = machine.get("svelte").text
+    assert "Hello from SvelteKit at http://svelte.paas.test/" in page, said
+    script = page.partition('href="./')[2].partition('"')[0]
+    assert "immutable" in machine.get("svelte", f"/{script}").headers["cache-control"]
+    assert machine.get("svelte", "/nowhere").status == 404
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": "http://svelte.paas.test"}
+    sent = request(machine.address, 80, "svelte.paas.test", method="POST", body=b"text=Planted+line", headers=headers)
+    assert "Planted line" in sent.text, sent
+    seen = machine.paas("run", "svelte", "sh", "-c", "id -un; command -v npm gcc || echo none; ls node_modules/vite")
+    assert seen.text.split()[:2] == ["app", "none"] and "vite" not in seen.text
+
+    manifest = example("sveltekit")["package.json"].replace(b'"svelte": "^5', b'"svelte": "^4')
+    repository.commit({"package.json": manifest})
+    refused = repository.push("svelte", check=False)
+    assert refused.status != 0 and "run `npm install` and commit package-lock.json" in refused.error
+
+
+@pytest.mark.parametrize(
+    ("manager", "lock"), [("pnpm", "pnpm-lock.yaml"), ("yarn", "yarn.lock"), ("berry", "yarn.lock")]
+)
+def test_what_only_builds_is_pruned_and_a_lock_that_disagrees_refused(
+    machine: Machine, apps: Apps, manager: str, lock: str
+) -> None:
+    tree = golden(f"node-{manager}")
+    repository, said = apps.push(manager, tree)
+    assert machine.get(manager).text == "1m without what builds it\n", said
+    repository.commit({"package.json": tree["package.json"].replace(b"1.1.1", b"1.1.0")})
+    refused = repository.push(manager, check=False)
+    assert refused.status != 0 and f"{lock} does not agree with package.json" in refused.error
+    assert f"install` and commit {lock}" in refused.error
+    assert machine.get(manager).text == "1m without what builds it\n"
 
 
 def test_php_writes_to_its_own_folder_and_keeps_it_closed(machine: Machine, apps: Apps) -> None:
@@ -61,15 +115,35 @@ def test_go_is_a_small_image_with_a_shell(machine: Machine, apps: Apps) -> None:
 @pytest.mark.parametrize(
     ("files", "version"),
     [
-        ({".nvmrc": "v20.11.0\n"}, "20"), ({".nvmrc": "lts/*\n"}, "22"), ({".node-version": "18\n"}, "18"),
-        ({".tool-versions": "python 3.11\nnodejs 24.1.0\n"}, "24"), ({}, "22"),
+        ({".nvmrc": "v20.11.0\n"}, "20"), ({".nvmrc": "lts/*\n"}, "24"), ({".node-version": "18\n"}, "18"),
+        ({".nvmrc": "lts/iron # for now\n"}, "20"), ({".nvmrc": "lts/Hydrogen"}, "18"), ({".nvmrc": "node\n"}, "26"),
+        ({".node-version": "lts-jod\n"}, "22"), ({".tool-versions": "node latest\n"}, "26"),
+        ({".tool-versions": "python 3.11\nnodejs 22.1.0\n"}, "22"), ({}, "24"),
         ({"package.json": '{"engines": {"node": "^18.2 || ^20"}}'}, "20"),
         ({"package.json": '{"engines": {"node": "20.x"}, "volta": {"node": "18.20.4"}}'}, "18"),
+        ({"package.json": '{"engines": {"node": ">= 18.0.0 <21 || 16"}}'}, "20"),
     ],
 )  # fmt: skip
 def test_a_node_version_is_read_where_node_people_write_it(files: dict[str, str], version: str) -> None:
     plan = planned({"package.json": "{}", "server.js": "", **files})
     assert plan.applied[0].versions["node"].text == version and f"node-linux-$arch@{version}" in plan.dockerfile
+
+
+def test_a_framework_s_own_requirement_of_node_counts() -> None:
+    files = {
+        "package.json": '{"dependencies": {"next": "16", "@sveltejs/kit": "2"}}',
+        "pnpm-lock.yaml": NEEDY_PNPM_LOCK,
+    }
+    with pytest.raises(InvalidInput, match="no build script"):
+        planned(files)
+    files["package.json"] = '{"scripts": {"build": "x"}, ' + files["package.json"][1:]
+    plan = planned(files)
+    assert plan.applied[0].versions["node"].text == "22"
+    assert (
+        plan.applied[0].versions["node"].why
+        == "next needs >=20.9.0 <23 (pnpm-lock.yaml), @sveltejs/kit needs >=18.13 (pnpm-lock.yaml)"
+    )
+    assert planned({**files, ".nvmrc": "20"}).applied[0].versions["node"].text == "20"
 
 
 @pytest.mark.parametrize(
@@ -86,12 +160,23 @@ def test_a_node_version_is_read_where_node_people_write_it(files: dict[str, str]
         ),
         ("next", '"build": "x"', {"next.config.mjs": "export default { output: 'export' }"}, "serve"),
         ("nuxt", '"build": "nuxt build"', {}, "exec node .output/server/index.mjs"),
+        ("next", '"build": "x", "start": "node server.js"', {}, "node server.js"),
+        ("next", '"build": "x", "start": "next start -p 4000"', {}, "exec next start -H 0.0.0.0 -p $PORT"),
+        ("next", '"build": "x"', {"next.config.mjs": "  // output: 'export'"}, "exec next start"),
+        ("nuxt", '"build": "nuxt generate"', {}, "serve"),
+        ("@nestjs/core", '"start": "nest start", "start:prod": "node dist/main.js"', {}, "node dist/main.js"),
         ("vite", '"build": "vite build", "start": "vite"', {}, "serve"),
         ("vite", '"build": "vite build", "start": "node server.js"', {}, "node server.js"),
         ("react-scripts", '"build": "x", "start": "PORT=3 react-scripts start"', {}, "serve"),
         ("astro", '"build": "astro build"', {}, "serve"),
         ('astro": "1", "@astrojs/node', '"build": "astro build"', {}, "exec node dist/server/entry.mjs"),
         ('@sveltejs/kit": "1", "@sveltejs/adapter-node', '"build": "vite build"', {}, "exec node build"),
+        (
+            "@sveltejs/kit",
+            '"build": "vite build"',
+            {"vite.config.ts": "import adapter from '@sveltejs/adapter-static';"},
+            "serve",
+        ),
     ],
 )
 def test_start_commands_of_node(packages: str, scripts: str, files: dict[str, str], web: str) -> None:
@@ -104,10 +189,14 @@ def test_start_commands_of_node(packages: str, scripts: str, files: dict[str, st
 @pytest.mark.parametrize(
     ("files", "commands"),
     [
-        ({"package-lock.json": ""}, ["npm ci --include=dev", "npm prune --omit=dev"]),
+        ({"package-lock.json": "{}"}, ["npm ci --include=dev", "npm prune --omit=dev --ignore-scripts --no-save"]),
         ({"yarn.lock": "# yarn lockfile v1\n"}, ["yarn@1 ", "yarn install --non-interactive --frozen-lockfile"]),
         ({"yarn.lock": "__metadata:\n"}, ["@yarnpkg/cli-dist@4 ", "yarn install --immutable"]),
         ({"pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}, ["pnpm@9 ", "pnpm install --frozen-lockfile"]),
+        ({"yarn.lock": "__metadata:\n  version: 6\n"}, ["@yarnpkg/cli-dist@3 "]),
+        ({"pnpm-lock.yaml": "lockfileVersion: 5.4\n"}, ["pnpm@7 "]),
+        ({"pnpm-lock.yaml": "lockfileVersion: '6.0'\n"}, ["pnpm@8 "]),
+        ({"pnpm-lock.yaml": "lockfileVersion: '9.0'\n", "pnpm-workspace.yaml": "allowBuilds: {}\n"}, ["pnpm@10 "]),
         ({}, ["npm install --no-save --no-package-lock --include=dev"]),
     ],
 )
@@ -148,11 +237,37 @@ def test_the_nearer_of_several_packs_is_taken(files: dict[str, str], pack: str) 
 @pytest.mark.parametrize(
     ("files", "message", "hint"),
     [
-        ({"package.json": "{}", ".nvmrc": "12"}, r"asks for Node 12, which cannot be had", "There are: 22, 24, 20, 18"),
+        (
+            {"package.json": "{}", ".nvmrc": "12"},
+            r"asks for Node 12, which cannot be had",
+            "There are: 24, 26, 22, 20, 18",
+        ),
+        ({"package.json": "{}", ".nvmrc": "lts/argon"}, "Node lts/argon, which cannot", "by name: lts/*, lts/lithium"),
         ({"composer.json": '{"require": {"php": "^8.4"}}'}, "asks for PHP", "There are: 8.2"),
         ({"package.json": "{}"}, "node found nothing to start", "node server.js"),
         ({"package.json": '{"devDependencies": {"vite": "5"}}'}, "no build script", "dist/"),
         ({"package.json": '{"devDependencies": {"@sveltejs/kit": "2"}}'}, "needs an adapter", "adapter-node"),
+        (
+            {
+                "package.json": '{"devDependencies": {"@sveltejs/kit": "2", "@sveltejs/adapter-node": "5"}}',
+                "vite.config.ts": "import adapter from '@sveltejs/adapter-auto';",
+            },
+            "vite.config.ts names @sveltejs/adapter-auto",
+            "in vite.config.ts: import adapter from '@sveltejs/adapter-node'",
+        ),
+        ({"package.json": '{"dependencies": {"next": "16"}}'}, "no build script", '"build": "next build"'),
+        ({"package.json": '{"dependencies": {"astro": "5", "@astrojs/vercel": "8"}}'}, "own host", "@astrojs/node"),
+        ({"package.json": '{"dependencies": {"@nestjs/core": "11"}}'}, "nothing to start", "node dist/main"),
+        (
+            {"package.json": '{"dependencies": {"next": "16"}}', ".nvmrc": "18", "package-lock.json": NEEDY_LOCK},
+            r".nvmrc asks for Node 18, but next needs >=20.9.0 \(package-lock.json\)",
+            "Ask for 24 in .nvmrc",
+        ),
+        (
+            {"package.json": '{"dependencies": {"next": "16"}}', "package-lock.json": '{\n"packages":\n'},
+            "package-lock.json:3: ",
+            "None",
+        ),
         ({"go.mod": "module x\n"}, "No package main", "heroku install"),
         ({"index.php": "", "Procfile": "web: vendor/bin/heroku-php-apache2 public/\n"}, "only Heroku", "document root"),
         ({"config.ru": ""}, "no Gemfile", "puma"),

@@ -1,0 +1,1 @@
+export default { basePath: '/x', output: 'export' }
