@@ -315,6 +315,12 @@ CREATE INDEX domains_by_app ON domains(app);
 CREATE INDEX properties_by_key ON properties(key);
 """
 
+_13_USED_BY = """
+CREATE INDEX releases_by_image ON releases(image);
+CREATE INDEX tags_by_image ON tags(image);
+CREATE INDEX build_cache_by_layer ON build_cache(layer);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _1_FOUNDATION,
     _2_BUILDS,
@@ -328,4 +334,5 @@ MIGRATIONS: tuple[str, ...] = (
     _10_READINESS,
     _11_SEALS,
     _12_FOUND_BY,
+    _13_USED_BY,
 )

@@ -90,10 +90,9 @@ def current_ports(db: Database, app: App) -> tuple[PortMap, ...] | None:
 def every_current_ports(db: Database) -> dict[int, tuple[PortMap, ...]]:
     """The same of all apps that have been deployed, by app id."""
     rows = db.query(
-        "SELECT apps.id, releases.ports FROM apps"
-        " JOIN releases ON releases.app = apps.id AND releases.number = apps.release"
+        "SELECT id, (SELECT ports FROM releases WHERE app = apps.id AND number = apps.release) AS ports FROM apps"
     )
-    return {row["id"]: tuple(PortMap(*entry) for entry in json.loads(row["ports"])) for row in rows}
+    return {row["id"]: tuple(PortMap(*entry) for entry in json.loads(row["ports"])) for row in rows if row["ports"]}
 
 
 def serving(db: Database, name: AppName) -> Release | None:
