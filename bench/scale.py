@@ -68,7 +68,7 @@ def main(apps: int, modelled: int) -> None:
         repository = first(client)
         machine.engine_stop()
         copy_app(machine.data_dir / "paas.db", modelled - 1)
-        took = seconds(machine.engine_start)
+        took = seconds(functools.partial(machine.engine_start, timeout=600))
         rows[f"{modelled}*"] = costs(machine, client, repository)
         memory(machine, modelled)
         print(f"\nengine start with {modelled} apps as rows: {took:.1f} s")
@@ -254,16 +254,17 @@ def latencies(machine: Machine, during: Callable[[], object]) -> tuple[int, int,
 
 def restarts(machine: Machine, apps: int) -> None:
     machine.engine_stop()
-    took = seconds(machine.engine_start)
+    start = functools.partial(machine.engine_start, timeout=600)
+    took = seconds(start)
     print(f"\nengine restarted, {apps} apps running: answers after {took:.1f} s")
     machine.engine_kill()
-    took = seconds(machine.engine_start)
+    took = seconds(start)
     print(f"engine killed and started, {apps} apps running: answers after {took:.1f} s")
     machine.engine_stop()
     machine.power_off()
     machine.boot()
     mark = time.perf_counter()
-    machine.engine_start(timeout=600)
+    start()
     answers = time.perf_counter() - mark
     names = machine.paas("--quiet", "apps:list").text.split()
 
