@@ -41,7 +41,7 @@ class Host:
         *,
         input: bytes | None = None,
         env: Mapping[str, str] | None = None,
-        timeout: float = 60.0,
+        timeout: float = 300.0,
         check: bool = True,
     ) -> Completed:
         """Run a tool of the host. Raises SystemFailure."""
