@@ -71,11 +71,12 @@ def take_over(base: Foundation, undo: ExitStack) -> Running:
     asker = Asker(base.runtime)
     checks = Checks(base.runtime, base.settings.check_timeout, asker, lambda release: host(release.app))
     services = Services(base.settings, base.db, base.network, base.runtime)
+    undo.callback(services.close)
     base.booter.changed = services.linked.publish
     health = Healthchecks(
         base.db, asker, services, lambda app: host(app.name), lambda id, reason: supervisor.fail(id, reason)
     )
-    retirement = Retirement(base.settings, base.db, base.runtime, base.booter)
+    retirement = Retirement(base.settings, base.db, base.runtime, base.booter, services)
     undo.callback(retirement.close)
     scheduler = LocalScheduler(base.db, base.runtime, base.booter, checks, services, retirement, health.follow)
     base.images.on_replaced(scheduler.replace_later)

@@ -131,7 +131,7 @@ class Healthchecks:
             changed |= still != row.unready
             releases.set_unready(self._db, row.instance.id, still)
         if changed:
-            self._services.publish(app)
+            self._services.publish_or_later(app)
 
     def _replace(self, app: App, wanted: dict[str, list[_Watched]]) -> None:
         with self._condition:
@@ -214,7 +214,7 @@ class Healthchecks:
                 return
             others = {name: why for name, why in row.unready.items() if name != watched.name}
             releases.set_unready(self._db, row.instance.id, others | ({watched.name: reason} if reason else {}))
-            self._services.publish(apps.by_id(self._db, row.app_id))
+            self._services.publish_or_later(apps.by_id(self._db, row.app_id))
 
     def _end_later(self, instance: Instance, reason: str) -> None:
         threading.Thread(target=self._end, args=(instance, reason), name="unhealthy", daemon=True).start()

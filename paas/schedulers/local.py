@@ -52,8 +52,6 @@ class LocalScheduler:
         self._services = services
         self._retirement = retirement
         self._followed = followed
-        self._stale: set[str] = set()
-        """Instances that run on the damaged directory of a layer that is whole again."""
 
     def rollout(self, rollout: Rollout, out: Output, cancelled: Callable[[], bool]) -> dict[str, float]:
         app = rollout.app
@@ -81,19 +79,19 @@ class LocalScheduler:
             undo.pop_all()
         for instance in booted:  # first: they are the app's now, also when the network fails
             self._runtime.watch(instance.id)
-        self._services.publish(app)
+        if trouble := self._services.publish_or_later(app):
+            number = rollout.release.number
+            out.warn(f"The network does not lead to release {number} yet, which is tried again every second: {trouble}")
         reached("deploy:published")
-        self._followed(app)
-        times["switch"] = time.monotonic() - mark
         for instance in work.retire:
             self._services.set_leaving(instance.id, False)
-        self._retirement.retire(self._draining(app))
+        self._let_go(app)
+        times["switch"] = time.monotonic() - mark
         return times
 
     def replace_later(self, layer: Layer) -> None:
         """The next rollout of an app is not to keep the instances that run on this layer."""
-        self._stale &= {row.instance.id for row in releases.instances(self._db)}
-        self._stale |= releases.instances_on(self._db, layer.number)
+        releases.set_stale(self._db, layer.number)
 
     def stop(self, app: App) -> None:
         with self._db.transaction():
@@ -101,9 +99,8 @@ class LocalScheduler:
                 releases.set_instance_state(self._db, row.instance.id, InstanceState.DRAINING)
             set_stopped(self._db, app.id, True)
         reached("stop:recorded")
-        self._services.publish(app)
-        self._followed(app)
-        self._retirement.retire(self._draining(app))
+        self._services.publish_or_later(app)
+        self._let_go(app)
 
     def destroy(self, app: App) -> None:
         with self._db.transaction():
@@ -123,18 +120,20 @@ class LocalScheduler:
 
     def _plan(self, rollout: Rollout, undo: ExitStack) -> Plan:
         made_for = releases.of_instances(self._db, rollout.app)
+        serving = releases.instances(self._db, rollout.app, _SERVING)
+        stale = {row.instance.id for row in serving if row.stale}
 
         def fits(instance: Instance) -> bool:
             made = made_for.get(instance.release)
             return (
                 made is not None
-                and instance.id not in self._stale
+                and instance.id not in stale
                 and not rollout.replace(instance.process)
                 and same_run(made, rollout.release, instance.process)
                 and self._allowed(instance, made, rollout.release, undo)
             )
 
-        have = [row.instance for row in releases.instances(self._db, rollout.app, _SERVING)]
+        have = [row.instance for row in serving]
         return plan(have, rollout.release.processes, fits, rollout.replace)
 
     def _allowed(self, instance: Instance, old: Release, new: Release, undo: ExitStack) -> bool:
@@ -162,7 +161,8 @@ class LocalScheduler:
         running = [instance for instance in ending if self._runtime.pid(instance.id) is not None]
         if not running:
             return
-        undo.callback(self._services.publish, app)  # the last to be undone: those that have not ended serve again
+        # The last to be undone: those that have not ended serve again.
+        undo.callback(self._services.publish_or_later, app)
         for instance in running:
             self._services.set_leaving(instance.id, True)
             undo.callback(self._services.set_leaving, instance.id, False)
@@ -200,5 +200,10 @@ class LocalScheduler:
             for instance in work.retire:
                 releases.set_instance_state(self._db, instance.id, InstanceState.DRAINING)
 
-    def _draining(self, app: App) -> list[Instance]:
-        return [row.instance for row in releases.instances(self._db, app, (InstanceState.DRAINING,))]
+    def _let_go(self, app: App) -> None:
+        """Look after what runs now, and let come to its end what is to."""
+        try:
+            self._followed(app)
+        finally:
+            draining = releases.instances(self._db, app, (InstanceState.DRAINING,))
+            self._retirement.retire([row.instance for row in draining])

@@ -14,6 +14,7 @@ from paas.runtime.probe import open_connections
 from paas.runtime.runtime import Runtime
 from paas.schedulers.boot import Booter
 from paas.schedulers.policy import policy_of
+from paas.schedulers.services import Services
 from paas.settings import Settings
 from paas.state import apps, releases
 from paas.state.database import Database
@@ -28,8 +29,9 @@ idle upstream connection for 0.1 s."""
 class Retirement:
     """Drains and removes instances, each on a thread of its own."""
 
-    def __init__(self, settings: Settings, db: Database, runtime: Runtime, booter: Booter) -> None:
+    def __init__(self, settings: Settings, db: Database, runtime: Runtime, booter: Booter, services: Services) -> None:
         self._settings = settings
+        self._services = services
         self._db = db
         self._runtime = runtime
         self._booter = booter
@@ -61,6 +63,8 @@ class Retirement:
 
     def _run(self, instance: Instance) -> None:
         try:
+            if not self._led_past(instance):
+                return
             if instance.process == WEB and not self.drained(instance, self._limit(instance)):
                 return
             self.end_now(instance)
@@ -69,6 +73,16 @@ class Retirement:
         finally:
             with self._lock:
                 self._going.pop(instance.id, None)
+
+    def _led_past(self, instance: Instance) -> bool:
+        """Wait until the network leads nobody new to it: a former engine, or one that the network failed, may not have
+        come to that. False when the engine closes, and when somebody else has removed the instance."""
+        while row := releases.instance(self._db, instance.id):
+            if self._services.in_force(row.app_id):
+                return True
+            if self._closing.wait(_QUIET):
+                break
+        return False
 
     def drained(self, instance: Instance, limit: float) -> bool:
         """Wait until no connection is open any more, or so many seconds have passed; False when the engine closes."""

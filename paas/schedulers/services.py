@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 
+from paas.errors import PaasError, SystemFailure
 from paas.model import WEB, Instance, InstanceState, PortMap
 from paas.names import ProcessType
 from paas.network.addresses import service_address
@@ -22,6 +24,10 @@ from paas.state.apps import App
 from paas.state.database import Database
 from paas.state.releases import InstanceRow
 
+log = logging.getLogger(__name__)
+
+_AGAIN = 1.0
+"""Seconds until what the network did not take is tried again."""
 _HOPEFUL = 5
 """Restarts in a row after which the pause before the next is longer than one would wait: 0.1 s, doubled each time."""
 
@@ -46,6 +52,15 @@ class Services:
         """Instances that run and get no new connections because they are about to be ended."""
         self._forwards: dict[int, list[Forward]] = {}
         """By app: a deploy looks at its own app only, however many there are."""
+        self._restored = False
+        self._behind: set[int] = set()
+        """Apps whose rows say something else than the network does, as it failed; one thread catches up with them."""
+        self._catching_up = False
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """Catch up with nothing any more; the next engine makes the whole table anew."""
+        self._closing.set()
 
     def address(self, app: App, process: ProcessType = WEB) -> IPv4Address:
         """The stable virtual address of a process type; given on first use."""
@@ -58,13 +73,36 @@ class Services:
             self._leaving = self._leaving | {id} if leaving else self._leaving - {id}
 
     def publish(self, app: App) -> None:
-        """Point new connections at the instances that run now: one change of the network, atomic."""
-        with self._publishing:
-            ports, web, hold = self._serving(app)
-            self._network.set_service(self.address(app), backends(ports, web), hold=hold)
-            self._forwards[app.id] = forwards(ports, web)
-            self._publish_forwards()
-        self.linked.publish()
+        """Point new connections at the instances that run now: one change of the network, atomic.
+
+        Raises SystemFailure where the network fails; then it is tried again until it works.
+        """
+        try:
+            with self._publishing:
+                ports, web, hold = self._serving(app)
+                self._network.set_service(self.address(app), backends(ports, web), hold=hold)
+                self._forwards[app.id] = forwards(ports, web)
+                self._publish_forwards()
+                with self._lock:
+                    self._behind.discard(app.id)
+            self.linked.publish()
+        except SystemFailure:
+            self._fell_behind(app)
+            raise
+
+    def publish_or_later(self, app: App) -> str:
+        """The same for what is done already and cannot be taken back: says why it is not in force yet, '' if it is."""
+        try:
+            self.publish(app)
+        except SystemFailure as error:
+            log.error("The network does not follow %s yet: %s", app.name, error.message)
+            return error.message
+        return ""
+
+    def in_force(self, app: int) -> bool:
+        """Whether the network is known to do what the rows of an app say: not before `restore`, nor once it failed."""
+        with self._lock:
+            return self._restored and app not in self._behind
 
     def withdraw(self, app: App) -> None:
         """Take an app out of the network altogether."""
@@ -74,13 +112,45 @@ class Services:
                     self._network.remove_service(address)
             self._forwards.pop(app.id, None)
             self._publish_forwards()
+            with self._lock:
+                self._behind.discard(app.id)
         self.linked.publish()
 
     def restore(self, proxy: Mapping[int, int]) -> None:
         """Make the network's whole table anew; `proxy` is public port -> local port of the nginx that serves."""
         with self._publishing:
             self._network.restore(replace(self._wanted(), proxy=proxy))
+            with self._lock:
+                self._restored = True
         self.linked.publish()
+
+    def _fell_behind(self, app: App) -> None:
+        with self._lock:
+            self._behind.add(app.id)
+            if self._catching_up or self._closing.is_set():
+                return
+            self._catching_up = True
+        threading.Thread(target=self._catch_up, name="network", daemon=True).start()
+
+    def _catch_up(self) -> None:
+        while not self._closing.wait(_AGAIN):
+            with self._lock:
+                behind = set(self._behind)
+            try:
+                there = {app.id: app for app in apps.listing(self._db)}
+            except SystemFailure:
+                continue
+            for app in (there[id] for id in behind & there.keys()):
+                try:
+                    self.publish(app)
+                except PaasError:
+                    continue
+                log.warning("The network follows %s again", app.name)
+            with self._lock:
+                self._behind -= behind - there.keys()
+                if not self._behind:
+                    self._catching_up = False
+                    return
 
     def _wanted(self) -> NetworkState:
         """Services and forwards of all apps as they ought to be."""

@@ -141,7 +141,7 @@ class Supervisor:
             self._restart_later(row.instance, back_off(restarts))
         elif id in self._full:
             self._workers.submit(self._empty, row.instance)
-        self._services.publish(app)
+        self._services.publish_or_later(app)
         self._changed(app)
 
     def _policy(self, app: App, instance: Instance) -> Restart:
@@ -226,7 +226,7 @@ class Supervisor:
                 if again:
                     self._restart_later(old, back_off(restarts))
             else:
-                self._services.publish(app)
+                self._services.publish_or_later(app)
                 self._changed(app)
 
     def _boot_again(self, app: App, row: InstanceRow) -> None:

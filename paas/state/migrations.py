@@ -321,6 +321,10 @@ CREATE INDEX tags_by_image ON tags(image);
 CREATE INDEX build_cache_by_layer ON build_cache(layer);
 """
 
+_14_STALE = """
+ALTER TABLE instances ADD COLUMN stale INTEGER NOT NULL DEFAULT 0;  -- runs on a directory of a layer made anew since
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _1_FOUNDATION,
     _2_BUILDS,
@@ -335,4 +339,5 @@ MIGRATIONS: tuple[str, ...] = (
     _11_SEALS,
     _12_FOUND_BY,
     _13_USED_BY,
+    _14_STALE,
 )

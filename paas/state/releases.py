@@ -111,17 +111,6 @@ def listing(db: Database, app: App) -> list[Release]:
     return [_release(db, app.name, row) for row in rows]
 
 
-def instances_on(db: Database, layer: int) -> set[str]:
-    """Ids of the instances whose image has a layer."""
-    rows = db.query(
-        "SELECT instances.id FROM instances JOIN releases ON releases.app = instances.app"
-        " AND releases.number = instances.release JOIN image_layers ON image_layers.image = releases.image"
-        " WHERE layer = ?",
-        (layer,),
-    )
-    return {row["id"] for row in rows}
-
-
 def before(db: Database, app: App, number: int) -> int | None:
     """The number of the release before one, among those that are kept."""
     row = db.one("SELECT max(number) AS n FROM releases WHERE app = ? AND number < ?", (app.id, number))
@@ -200,6 +189,8 @@ class InstanceRow:
     reason: str
     unready: Mapping[str, str]
     """Checks that it fails while it runs -> why. While there are any it gets no new connections."""
+    stale: bool
+    """It runs on the damaged directory of a layer that is whole again: the next rollout is not to keep it."""
 
 
 _INSTANCES = "SELECT instances.*, apps.name FROM instances JOIN apps ON apps.id = instances.app"
@@ -243,6 +234,17 @@ def set_unready(db: Database, id: str, checks: Mapping[str, str]) -> None:
     db.execute("UPDATE instances SET unready = ? WHERE id = ?", (json.dumps(dict(checks)), id))
 
 
+def set_stale(db: Database, layer: int) -> None:
+    """Note of the instances whose image has a layer that its directory has been made anew under them."""
+    db.execute(
+        "UPDATE instances SET stale = 1 WHERE id IN ("
+        " SELECT instances.id FROM instances JOIN releases ON releases.app = instances.app"
+        " AND releases.number = instances.release JOIN image_layers ON image_layers.image = releases.image"
+        " WHERE layer = ?)",
+        (layer,),
+    )
+
+
 def carry_over(db: Database, ids: Iterable[str], release: int) -> None:
     """Let instances that a new release leaves as they are belong to it."""
     with db.transaction() as connection:
@@ -268,4 +270,7 @@ def _instance(row: Row) -> InstanceRow:
         port=row["port"],
         state=InstanceState(row["state"]),
     )
-    return InstanceRow(value, row["app"], row["started"], row["restarts"], row["reason"], json.loads(row["unready"]))
+    unready = json.loads(row["unready"])
+    return InstanceRow(
+        value, row["app"], row["started"], row["restarts"], row["reason"], unready, stale=bool(row["stale"])
+    )
