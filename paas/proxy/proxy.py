@@ -78,7 +78,8 @@ class Proxy:
         ensure_directory(self._pages.parent, mode=0o711)
         ensure_directory(self._pages)
         ensure_directory(self.default_maintenance)
-        write_atomic(self.default_maintenance / "maintenance.html", render.page("", "maintenance"))
+        for state in ("maintenance", "busy"):
+            write_atomic(self.default_maintenance / f"{state}.html", render.page("", state))
         ensure_directory(self._logs, mode=0o750)
         hint = "Stop it, or change the settings http_port and https_port."
         self._ports.hold({self._settings.http_port, self._settings.https_port}, hint)

@@ -14,7 +14,7 @@ from paas.proxy.sockets import Sockets
 from paas.proxy.templates import template
 from paas.routes import Route
 
-State = Literal["undeployed", "deploying", "starting", "stopped", "crashed", "maintenance"]
+State = Literal["undeployed", "deploying", "starting", "stopped", "crashed", "maintenance", "busy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,11 @@ _PAGES: dict[State, _Page] = {
     ),
     "maintenance": _Page(
         "Down for maintenance", "This is being worked on and will be back soon.", "This page looks again by itself."
+    ),
+    "busy": _Page(
+        "Too many requests",
+        "More is being asked than this site answers at once. This request was not passed on to it.",
+        "This page looks again every few seconds.",
     ),
 }
 

@@ -209,7 +209,12 @@ SETTINGS: tuple[Setting, ...] = (
         "proxy_busy_buffers_size",
     ),
     Setting("proxy-keepalive", "idle connections to instances that are kept: a number or off", keepalive, "64"),
-    Setting("limit-conn", "requests of all visitors that are answered at once; 503 for more", most, "4096"),
+    Setting(
+        "limit-conn",
+        "requests of all visitors that are answered at once; 503 and a page that says so for more",
+        most,
+        "4096",
+    ),
     Setting("limit-conn-per-ip", "the same for one visitor's address: a number or off", most, "off"),
     Setting("limit-req", "how often one visitor's address may ask, such as 10r/s; 429 for more", rate, "off"),
     Setting("limit-req-burst", "requests beyond limit-req that are let through at once", burst, "20"),

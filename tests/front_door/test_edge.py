@@ -218,7 +218,10 @@ def test_logs(machine: Machine, client: Client) -> None:
     assert '"GET /marked-request HTTP/1.1" 200' in client.ssh("nginx:access-logs", APP, "-n", "1").text
     client.ssh("nginx:set", APP, "access-log-format", "json")
     ask(machine, '/a"b')
-    line = json.loads(client.ssh("nginx:access-logs", APP, "-n", "1").text)
+    last = wait_until(
+        lambda: re.findall(r"^{.*", client.ssh("nginx:access-logs", APP, "-n", "1").text), "it is written"
+    )
+    line = json.loads(last[0])
     assert (line["uri"], line["status"]) == ('/a"b', "200")
     client.ssh("nginx:set", APP, "access-log-path", "off")
     ask(machine, "/unseen")
@@ -334,7 +337,10 @@ def test_logs_follow_a_rename_and_go_with_the_app(machine: Machine, client: Clie
     ask(machine, "/as-passing", host=f"edge-passing.{DOMAIN}")
     client.ssh("apps:rename", "edge-passing", "edge-passed")
     ask(machine, "/as-passed", host=f"edge-passed.{DOMAIN}")
-    assert re.search("as-passing.*as-passed", client.ssh("nginx:access-logs", "edge-passed").text, re.DOTALL)
+    wait_until(
+        lambda: re.search("as-passing.*as-passed", client.ssh("nginx:access-logs", "edge-passed").text, re.DOTALL),
+        "both are written",
+    )
     client.ssh("apps:destroy", "edge-passed", "--force")
     client.ssh("apps:create", "edge-passed")
     assert client.ssh("nginx:access-logs", "edge-passed").text == ""

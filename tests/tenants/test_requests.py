@@ -177,12 +177,16 @@ def test_limits_that_an_owner_sets(tenants: Tenants) -> None:
                 connection = slow.enter_context(socket.create_connection(address, timeout=10))
                 connection.sendall(f"POST / HTTP/1.1\r\nHost: {OUR_HOST}\r\nContent-Length: 9\r\n\r\nx".encode())
             wait_until(lambda: tenants.root.get(OURS).status == 503, "a fourth request is one too many")
+            page = tenants.root.get(OURS)
+            assert page.headers["retry-after"] == "1" and "Too many requests" in page.text
             assert tenants.root.get(VICTIM_HOST).status == 200
         wait_until(lambda: tenants.root.get(OURS).status == 200, "there is room again")
         tenants.mallory.ssh("nginx:set", OURS, "limit-conn-per-ip")
         tenants.mallory.ssh("nginx:set", OURS, "limit-req", "1r/m")
         tenants.mallory.ssh("nginx:set", OURS, "limit-req-burst", "2")
         assert [tenants.root.get(OURS).status for _ in range(5)] == [200, 200, 200, 429, 429]
+        page = tenants.root.get(OURS)
+        assert page.headers["retry-after"] == "1" and "Too many requests" in page.text
         assert tenants.root.get(VICTIM_HOST).status == 200
     finally:
         for key in ("limit-conn-per-ip", "limit-req", "limit-req-burst", "client-max-body-size"):
