@@ -7,8 +7,11 @@ the app, which writes its id down. A third of the connections each: GET and POST
 connection for each GET.
 
 Usage, as root: .venv/bin/python bench/deploy_under_load.py [--minutes 0.25] [--clients 32] [--changes 0]
-`--minutes`: how long each stretch of load lasts; `--changes N`: N changes of every kind in a row instead, with an
-instance killed now and then (a POST that was in work on it is lost by that, and counted apart).
+`--minutes`: how long each stretch of load lasts; `--changes N`: N changes of every kind in a row instead, with visitors
+of every kind beside that crowd, and an instance killed now and then: see tests/traffic/busy.py.
+
+The requests per second of one stretch say little on a busy machine. What nginx takes of the processors for a request
+does: it is shown as well, for both.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ import argparse
 import itertools
 import json
 import os
-import sqlite3
 import statistics
 import sys
 import time
@@ -28,15 +30,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from paas.system.run import Process
-from tests.harness.apps import httpd, recorder
 from tests.harness.load import Report
 from tests.harness.waiting import wait_until
 from tests.machine import Machine
-from tests.traffic.visitors import Crowd, accounts
+from tests.traffic.busy import Busy, every_change
+from tests.traffic.ledger import accounts
+from tests.traffic.visitors import Crowd
 
-APP, OTHER = "busy", "other"
 PLAIN_PORT = 8080
-RECORD = "RECORD=/data/record"
 _CONF = """
 worker_processes auto; worker_rlimit_nofile 65536; pid {directory}/pid; error_log {directory}/error.log; user root;
 events {{ worker_connections 8192; }}
@@ -64,19 +65,19 @@ class Plain:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._directory = machine.disk / "plain"
-        self._directory.mkdir()
+        self.directory = machine.disk / "plain"
+        self.directory.mkdir()
         self._ports = itertools.count(21000)
         self._processes: list[tuple[int, Process]] = []
-        self.record = self._directory / "record"
+        self.record = self.directory / "record"
 
     def serve(self, *peers: str) -> None:
         """Serve these ADDRESS:PORT from now on."""
         servers = " ".join(f"server {peer};" for peer in peers)
-        text = _CONF.format(directory=self._directory, servers=servers, port=PLAIN_PORT)
-        (self._directory / "nginx.conf").write_text(text)
-        reload = ["-s", "reload"] if (self._directory / "pid").exists() else []
-        self._machine.run(["nginx", "-q", "-c", str(self._directory / "nginx.conf"), *reload])
+        text = _CONF.format(directory=self.directory, servers=servers, port=PLAIN_PORT)
+        (self.directory / "nginx.conf").write_text(text)
+        reload = ["-s", "reload"] if (self.directory / "pid").exists() else []
+        self._machine.run(["nginx", "-q", "-c", str(self.directory / "nginx.conf"), *reload])
 
     def deploy(self) -> None:
         """Two new processes in place of those that serve."""
@@ -88,13 +89,13 @@ class Plain:
         for port, process in old:
             while self._is_open(port) and time.monotonic() < deadline:
                 time.sleep(0.2)
-            self._machine.run(["sh", "-c", f"kill -TERM $(cat {self._directory}/{port})"], check=False)
+            self._machine.run(["sh", "-c", f"kill -TERM $(cat {self.directory}/{port})"], check=False)
             process.wait(20)
 
     def _start(self) -> tuple[int, Process]:
         port = next(self._ports)
         server = Path(__file__).resolve().parents[1] / "tests" / "harness" / "recorder.py"
-        command = f"echo $$ > {self._directory}/{port}; exec /usr/bin/python3 -S -B {server}"
+        command = f"echo $$ > {self.directory}/{port}; exec /usr/bin/python3 -S -B {server}"
         environment = {"PORT": str(port), "RECORD": str(self.record), "RELEASE": str(port)}
         return port, self._machine.start(["sh", "-c", command], env=environment)
 
@@ -103,63 +104,6 @@ class Plain:
 
     def _is_open(self, port: int) -> bool:
         return bool(self._machine.run(["ss", "-Htn", "state", "established", f"sport = :{port}"]).text)
-
-
-class Ours:
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._releases = itertools.count(2)
-        self.paas: Callable[..., object] = machine.paas
-        self.host = f"{APP}.{machine.settings.domain}"
-        self.record = machine.data_dir / "storage" / APP / "record"
-        client = machine.client("bench", admin=True)
-        for app in (APP, OTHER):
-            machine.paas("apps:create", app)
-        machine.paas("storage:ensure-directory", APP)
-        machine.paas("storage:mount", APP, f"{APP}:/data")
-        machine.paas("config:set", APP, RECORD, "RELEASE=1")
-        machine.paas("ps:scale", APP, "web=2")
-        client.repository(APP, recorder()).push(APP)
-        client.repository(OTHER, httpd("other")).push(OTHER)
-
-    def deploy(self) -> None:
-        self.paas("config:set", APP, f"RELEASE={next(self._releases)}")
-
-    def instances(self) -> list[str]:
-        """ADDRESS:PORT of those that serve."""
-        with sqlite3.connect(f"file:{self._machine.data_dir}/paas.db?mode=ro", uri=True) as db:
-            rows = db.execute("SELECT address, port, app FROM instances WHERE state = 'running' AND app = 1").fetchall()
-        return [f"{address}:{port}" for address, port, _ in rows]
-
-    def change(self, number: int) -> str:
-        """One of all kinds of changes, in turn; returns its name."""
-        kinds: list[tuple[str, Callable[[], object]]] = [
-            ("deploy", self.deploy),
-            ("domain of another", lambda: self.paas("domains:add", OTHER, f"d{number}.example.com")),
-            ("scale up", lambda: self.paas("ps:scale", APP, "web=3")),
-            ("certificate of another", lambda: self.paas("certs:generate", OTHER, f"d{number}.example.com")),
-            ("rollback", lambda: self.paas("releases:rollback", APP)),
-            ("scale down", lambda: self.paas("ps:scale", APP, "web=1")),
-            ("kill", self.kill),
-            ("domain away", lambda: self.paas("domains:reset", OTHER)),
-            ("restart", lambda: self.paas("ps:restart", APP)),
-            ("certificate away", lambda: self.paas("certs:remove", OTHER)),
-        ]
-        name, job = kinds[number % len(kinds)]
-        job()
-        return name
-
-    def kill(self) -> None:
-        """SIGKILL for the servers of the app, and wait until it answers again."""
-        token = f"/{self._machine.settings.cgroup}/"
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                is_ours = token in (process / "cgroup").read_text()
-                if is_ours and (process / "cmdline").read_bytes().startswith(b"/usr/bin/python3\0"):
-                    os.kill(int(process.name), 9)
-            except OSError:
-                continue
-        wait_until(lambda: self._machine.get(self.host).status == 200, "it answers again")
 
 
 def kinds(clients: int) -> list[str]:
@@ -190,19 +134,50 @@ def show(name: str, report: Report, lines: list[str]) -> None:
     sys.stdout.flush()
 
 
-def speeds(machine: Machine, ours: Ours, plain: Plain, clients: int) -> None:
-    """Requests per second of GETs on kept connections, through us and through a plain nginx, to the same instances."""
+def speeds(machine: Machine, ours: Busy, plain: Plain, clients: int) -> None:
+    """GETs on kept connections, through us and through a plain nginx, to the same instances: how many each second, and
+    what a request takes of the processors, the kernel's work for it included."""
     plain.serve(*ours.instances())
-    found: dict[int, list[float]] = {80: [], PLAIN_PORT: []}
-    for _ in range(3):
-        for port, rates in found.items():
+    places = {80: str(machine.run_dir), PLAIN_PORT: str(plain.directory)}
+    rates, alone, both = [dict[int, list[float]]((port, []) for port in places) for _ in range(3)]
+    for _ in range(5):
+        for port, place in places.items():
+            before = processor_seconds(machine, place)
             with Crowd(machine.address, ours.host, "--get", str(clients), port=port) as crowd:
                 time.sleep(4)
-            rates.append(crowd.report.requests / crowd.report.seconds)
-    ratio = statistics.median(mine / theirs for mine, theirs in zip(found[80], found[PLAIN_PORT], strict=True))
-    ours_, theirs = (statistics.median(rates) for rates in found.values())
-    print(f"GET, {clients} kept connections: {ours_:.0f}/s, plain nginx in front of the same instances {theirs:.0f}/s")
-    print(f"  ratio {ratio:.2f} (the median of three pairs)")
+            nginx, app = (now - then for now, then in zip(processor_seconds(machine, place), before, strict=True))
+            requests = crowd.report.requests
+            rates[port].append(requests / crowd.report.seconds)
+            alone[port].append(nginx / requests * 10_000)
+            both[port].append((nginx + app) / requests * 10_000)
+    shown = (("/s", rates, 0), ("CPU seconds of nginx for 10,000", alone, 3), ("CPU seconds with the app's", both, 3))
+    print(f"GET, {clients} kept connections")
+    for what, found, digits in shown:
+        mine, theirs = (statistics.median(found[port]) for port in places)
+        ratio = statistics.median(a / b for a, b in zip(*found.values(), strict=True))
+        print(f"    {what:32s} {mine:9.{digits}f}   plain nginx {theirs:9.{digits}f}   ratio {ratio:.2f}")
+    sys.stdout.flush()
+
+
+def processor_seconds(machine: Machine, place: str) -> tuple[float, float]:
+    """Seconds of processors taken so far by the nginx processes whose masters were started with this path, and by the
+    instances of the app."""
+    token = f"/{machine.settings.cgroup}/"
+    times, parents, masters, app = dict[str, float](), dict[str, str](), set[str](), 0.0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+            seconds = int((process / "schedstat").read_text().split()[0]) / 1e9
+            if words.startswith(b"nginx: "):
+                times[process.name] = seconds
+                parents[process.name] = (process / "stat").read_text().rpartition(") ")[2].split()[1]
+                if place.encode() in words:
+                    masters.add(process.name)
+            elif words.startswith(b"/usr/bin/python3\0") and token in (process / "cgroup").read_text():
+                app += seconds
+        except OSError:
+            continue
+    return sum(seconds for pid, seconds in times.items() if {pid, parents[pid]} & masters), app
 
 
 def repeat(job: Callable[[], object], seconds: float) -> int:
@@ -225,12 +200,9 @@ def main() -> None:
     base = os.environ.get("PAAS_TEST_BASE")
     with Machine(disk=Path(base) if base else None) as machine:
         machine.engine_start()
-        ours = Ours(machine)
+        ours = Busy(machine)
         if given.changes:
-            with under(machine, ours.host, 80, given.clients, ours.record, f"{given.changes} changes"):
-                done = [ours.change(number) for number in range(given.changes)]
-            print({name: done.count(name) for name in dict.fromkeys(done)})
-            print(machine.run(["sh", "-c", "nstat -az TcpExtTCPReqQFullDrop TcpExtListenDrops 2>/dev/null"]).text)
+            print("\n".join(every_change(ours, given.changes, kinds(given.clients))))
             return
         plain = Plain(machine)
         speeds(machine, ours, plain, given.clients)

@@ -34,11 +34,13 @@ class Report:
     unsure: list[str] = field(default_factory=list)
     """Ids that were not."""
     answers: dict[str, int] = field(default_factory=dict)
+    done: dict[str, int] = field(default_factory=dict)
+    """Requests that were answered, by kind."""
     p50: float = 0.0
     p99: float = 0.0
     slowest: float = 0.0
-    when: list[float] = field(default_factory=list)
-    """When requests were lost: seconds since 1970."""
+    losses: list[tuple[float, str]] = field(default_factory=list)
+    """Each request that was lost: seconds since 1970, and how."""
 
 
 class Connection:
@@ -115,6 +117,7 @@ class Connection:
             self._lose(f"status {status}")
             return
         self._load.latencies.append(time.monotonic() - self._begun)
+        self._load.done[self.kind] += 1
         if self._id:
             self._load.report.posted.append(self._id)
         else:
@@ -125,7 +128,7 @@ class Connection:
 
     def _lose(self, why: str) -> None:
         self._load.lost[f"{self.kind}: {why}"] += 1
-        self._load.report.when.append(time.time())
+        self._load.report.losses.append((time.time(), f"{self.kind}: {why}"))
         if self._id:
             self._load.report.unsure.append(self._id)
         self._close()
@@ -153,6 +156,7 @@ class Load:
         self.latencies: list[float] = []
         self.lost: Counter[str] = Counter()
         self.answers: Counter[bytes] = Counter()
+        self.done: Counter[str] = Counter()
         self.report = Report()
         self.asked = 0
         self.idle: list[Connection] = []
@@ -192,6 +196,7 @@ class Load:
         report = self.report
         report.requests, report.seconds, report.lost = self.asked, seconds, dict(self.lost)
         report.answers = {body.decode("latin-1")[:40]: count for body, count in self.answers.items()}
+        report.done = dict(self.done)
         report.p50, report.p99 = times[len(times) // 2] * 1000, times[len(times) * 99 // 100] * 1000
         report.slowest = times[-1] * 1000
         return report

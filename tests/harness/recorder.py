@@ -2,8 +2,11 @@
 
     GET /            the word in $RELEASE
     POST /           the body, an id, becomes a line in $RECORD; answered once it is there
-    GET /stream?N    a chunk each tenth of a second, for N seconds
-    POST /upload     the number of bytes that came, which it reads as they come
+    GET /stream?N    a chunk with its number each tenth of a second, for N seconds, then `done`
+    GET /data?N      N bytes, the same each time
+    POST /upload?ID  the number and the SHA-256 of the bytes that came, which it reads as they come; ID is noted then
+    ... /gone?ID     ID is noted and the connection closed without an answer
+    ... /mute?ID     ID is noted, and no answer given
     GET /ws          a WebSocket that repeats what it gets
 
 On SIGTERM it notes `term N` in $RECORD, N being the requests in work; then it serves on for as long as $LINGER says,
@@ -46,19 +49,33 @@ def serve_slow(client: socket.socket, path: str, head: bytes, body: bytes) -> No
     global working
     client.setblocking(True)
     try:
-        if path.startswith("/stream"):
+        path, _, given = path.partition("?")
+        if path == "/stream":
             client.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            end = time.monotonic() + float(path.partition("?")[2] or "1")
-            while time.monotonic() < end:
-                client.sendall(b"5\r\ntick\n\r\n")
-                time.sleep(0.1)
+            begun = time.monotonic()
+            for number in range(int(given) * 10):
+                time.sleep(max(0.0, begun + number / 10 - time.monotonic()))
+                client.sendall(b"7\r\n%06d\n\r\n" % number)
             client.sendall(b"5\r\ndone\n\r\n0\r\n\r\n")
+        elif path == "/data":
+            block = bytes(range(256)) * 4
+            length = int(given)
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length)
+            for begin in range(0, length, len(block)):
+                client.sendall(block[: length - begin])
         elif path == "/upload":
             length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-            got = len(body)
+            got, digest = len(body), hashlib.sha256(body)
             while got < length and (piece := client.recv(1 << 18)):
                 got += len(piece)
-            client.sendall(answer(b"%d" % got))
+                digest.update(piece)
+            if given and got == length:
+                note(given)
+            client.sendall(answer(b"%d %s" % (got, digest.hexdigest().encode())))
+        elif path in ("/gone", "/mute"):
+            note(given)
+            if path == "/mute":
+                client.recv(1)
         else:
             key = head.lower().find(b"sec-websocket-key:")
             word = head[key:].split(b":", 1)[1].split(b"\r\n")[0].strip()
@@ -116,14 +133,14 @@ def main() -> None:
                 pending[number] = data
                 continue
             method, path = head.split(b" ", 2)[:2]
+            if told.is_set():
+                note("late")
             if path != b"/":
                 poll.unregister(number)
                 del clients[number]
                 working += 1
                 threading.Thread(target=serve_slow, args=(client, path.decode(), head, body), daemon=True).start()
                 continue
-            if told.is_set():
-                note("late")
             if method == b"POST":
                 length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
                 if len(body) < length:

@@ -10,6 +10,7 @@ from tests.harness.client import Client, Repository
 from tests.machine import DOMAIN, Machine
 
 APP, OTHER = "traffic", "traffic-other"
+SECURE = "secure.example.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ def world(machine: Machine) -> Iterator[World]:
     repository = client.repository(APP, recorder())
     repository.push(APP)
     client.repository(OTHER, httpd("other")).push(OTHER)
-    client.ssh("domains:add", APP, "secure.example.com")
-    client.ssh("certs:generate", APP, "secure.example.com")
+    client.ssh("domains:add", APP, SECURE)
+    client.ssh("certs:generate", APP, SECURE)
     client.ssh("nginx:set", APP, "proxy-request-buffering", "off")
     yield World(machine, client, repository)
     for app in (APP, OTHER):

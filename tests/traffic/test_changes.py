@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from tests.harness.waiting import wait_until
-from tests.traffic.conftest import World
-from tests.traffic.visitors import Crowd, Patient, accounts
+from tests.traffic.conftest import SECURE, World
+from tests.traffic.ledger import accounts
+from tests.traffic.visitors import Crowd, Patient
 
 
 def test_nothing_is_lost_while_everything_changes(world: World) -> None:
     world.forget()
     ssh, app, other = world.client.ssh, world.app, world.other
-    patient = Patient(world.machine.address, world.host)
+    patient = Patient(world.machine.address, world.host, SECURE)
     with Crowd(world.machine.address, world.host, "--get", "4", "--post", "4", "--new", "2", "--pace", "0.01") as crowd:
-        patient.send(patient.websocket, patient.stream, patient.upload, patient.slow, patient.secure, patient.secure)
+        patient.send("websocket", patient.websocket)
+        patient.send("stream", lambda account: patient.stream(account, 8))
+        patient.send("upload", lambda account: patient.upload(account, 20, 6))
+        patient.send("slow head", patient.slow_head, again=True)
+        patient.send("slow body", patient.slow_body, again=True)
+        patient.send("slow reader", lambda account: patient.slow_reader(account, 1_000_000), again=True)
+        patient.send("tls get", lambda account: patient.secure(account, "GET"), again=True)
+        patient.send("tls post", lambda account: patient.secure(account, "POST"), again=True)
+        patient.send("http/2", lambda account: patient.http2(account, 100, 20), again=True)
         ssh("config:set", app, "RELEASE=2")
         ssh("domains:add", other, "one.example.com")
         ssh("ps:scale", app, "web=3")
@@ -26,10 +35,11 @@ def test_nothing_is_lost_while_everything_changes(world: World) -> None:
         ssh("ps:restart", app)
         patient.end()
     assert not patient.complaints
+    assert all(account.done for account in patient.accounts.values())
     assert not crowd.report.lost
     assert set(crowd.report.answers) == {"1", "2"} and crowd.report.requests > 500
     wait_until(lambda: ssh("ps:report", app).text.count("draining") == 0, "old instances have gone", 30)
-    assert accounts(world.noted, crowd.report) == ""
+    assert accounts(world.noted, crowd.report, *patient.accounts.values()) == ""
     assert world.noted.count("term 0") >= 5, "there were as many instances that ended"
 
 
