@@ -16,6 +16,8 @@ from paas.names import shown
 from paas.source.entry import Entry, Tree
 
 MANIFEST, TEMPLATE = "buildpack.yml", "Dockerfile.j2"
+_PROGRAM = "bin/compile"
+"""What Heroku's packs have."""
 _LIMIT = 256 << 10
 """Bytes of a file of a pack."""
 _FILES = 32
@@ -94,7 +96,12 @@ def read(tree: Tree, folder: str, name: str, *, trusted: bool, shown_as: str = "
     files = {entry.name: entry for entry in tree.list(directory) if entry.kind == "file"}
     for needed in (MANIFEST, TEMPLATE):
         if needed not in files:
-            raise InvalidInput(f"{where} has no {needed}", hint=f"A buildpack is a {MANIFEST} and a {TEMPLATE}.")
+            hint = f"A buildpack is a {MANIFEST} and a {TEMPLATE}."
+            if tree.entry(f"{folder}/{_PROGRAM}" if folder else _PROGRAM) is not None:
+                hint = (
+                    f"It is one for Heroku: {_PROGRAM} is a program, and those of buildpacks are not run here. {hint}"
+                )
+            raise InvalidInput(f"{where} has no {needed}", hint=hint)
     templates = {file: _text(tree, entry, where) for file, entry in files.items() if file.endswith(".j2")}
     if len(templates) > _FILES:
         raise InvalidInput(f"{where} has more than {_FILES} templates")

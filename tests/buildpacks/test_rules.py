@@ -56,7 +56,7 @@ def test_a_python_version_is_read_where_python_people_write_it(files: dict[str, 
 def test_a_version_that_cannot_be_had_names_those_that_can() -> None:
     with pytest.raises(InvalidInput, match=r"runtime.txt asks for Python 2.7") as error:
         planned({"requirements.txt": "flask", "runtime.txt": "python-2.7.18"}, "x")
-    assert error.value.hint == "There are: 3.11; from a registry: 3.13, 3.12, 3.10, 3.9"
+    assert error.value.hint == "There are: 3.11, 3.13; from a registry: 3.12, 3.10, 3.9"
 
 
 @pytest.mark.parametrize(
@@ -234,6 +234,17 @@ def test_a_wrong_template_is_refused_with_file_and_line(template: str, message: 
     with pytest.raises(InvalidInput) as error:
         planning.plan(MemoryTree({}), Asked("x"), [loaded("title: x", template)])
     assert message in error.value.message
+
+
+def test_a_pack_of_heroku_s_is_told_from_one_that_is_broken() -> None:
+    for folder in ("", "ours"):
+        tree = MemoryTree({f"{folder}/bin/compile".lstrip("/"): "#!/bin/sh\n"})
+        with pytest.raises(InvalidInput, match=r"has no buildpack\.yml") as error:
+            pack.read(tree, folder, "ours", trusted=False)
+        assert "one for Heroku" in str(error.value.hint)
+    with pytest.raises(InvalidInput) as error:
+        pack.read(MemoryTree({"x": ""}), "", "ours", trusted=False)
+    assert "Heroku" not in str(error.value.hint)
 
 
 def test_a_stranger_s_pack_makes_the_same_plan_apart() -> None:
