@@ -147,6 +147,65 @@ def test_a_framework_s_own_requirement_of_node_counts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("files", "image"),
+    [
+        ({"Cargo.toml": "[package]\nname='x'\nrust-version='1.85'", "src/main.rs": ""}, "bookworm AS rust-tools"),
+        ({"go.mod": "go 1.19", "main.go": "package main"}, "bookworm AS go-tools"),
+        ({"go.mod": "go 1.23.4", "main.go": "package main"}, "trixie AS go-tools"),
+        ({"Gemfile": "ruby '~> 3.1.2'\ngem 'puma'", "config.ru": ""}, "bookworm AS ruby-base"),
+        ({"Gemfile": "gem 'puma'", ".ruby-version": "ruby-3.3.6\n", "config.ru": ""}, "trixie AS ruby-base"),
+        ({"pom.xml": "<maven.compiler.release>11</maven.compiler.release>"}, "bookworm AS java-base"),
+        ({"pom.xml": "  <configuration><release>21</release></configuration>"}, "trixie AS java-base"),
+        ({"pom.xml": "", "system.properties": "java.runtime.version=21\n"}, "trixie AS java-base"),
+        ({"pom.xml": "", ".tool-versions": "java temurin-jre-21.0.2\n"}, "trixie AS java-base"),
+        ({"pom.xml": "", ".sdkmanrc": "java=21.0.4-tem\n"}, "trixie AS java-base"),
+        ({"build.gradle.kts": "kotlin { jvmToolchain(21) }"}, "trixie AS java-base"),
+        ({"build.gradle": "sourceCompatibility = '1.8'"}, "bookworm AS java-base"),
+        ({"build.gradle": "tasks.x { options.release = 21 }"}, "trixie AS java-base"),
+        ({"mix.exs": 'app: :x, \n elixir: "~> 1.15"', ".tool-versions": ""}, "trixie AS elixir-tools"),
+        ({"mix.exs": " app: :x,", ".tool-versions": "elixir 1.18.2-otp-27"}, "trixie AS elixir-tools"),
+        ({"hugo.toml": "", "themes/a/theme.toml": "min_version = '0.120.0'"}, "trixie AS hugo-base"),
+        ({"hugo.toml": "[module.hugoVersion]\nmin = '0.110.0'"}, "bookworm AS hugo-base"),
+    ],
+)
+def test_debian_s_toolchain_is_taken_by_what_is_asked_for(files: dict[str, str], image: str) -> None:
+    wrapper = {"gradlew": "", "gradle/wrapper/gradle-wrapper.properties": ""}
+    assert f"FROM debian:{image}\n" in planned({**files, **wrapper}).dockerfile
+
+
+@pytest.mark.parametrize(
+    ("files", "web"),
+    [
+        ({"Cargo.toml": "[package]\nname='shop'\n[[bin]]\nname='web'"}, "exec /app/bin/web"),
+        ({"Cargo.toml": "[package]\nname='shop'", "src/bin/site.rs": "pub async fn main() {"}, "exec /app/bin/site"),
+        ({"shop.csproj": "<AssemblyName>Our.Shop</AssemblyName><Project>"}, "dotnet /app/Our.Shop.dll"),
+        ({"our shop.csproj": "<Project>"}, "dotnet '/app/our shop.dll'"),
+        ({"Gemfile": "gem 'sinatra'", "site.rb": "require 'sinatra'"}, "ruby site.rb -o 0.0.0.0"),
+    ],
+)
+def test_start_commands_of_what_is_compiled(files: dict[str, str], web: str) -> None:
+    assert web in planned(files).applied[0].web
+
+
+def test_what_a_step_that_installs_depends_on() -> None:
+    ruby = {"Gemfile": "gem 'puma'", "Gemfile.lock": "", "config.ru": "", "vendor/cache/puma-1.gem": ""}
+    text = planned(ruby).dockerfile
+    assert "source=vendor/cache,target=/app/vendor/cache" in text and "bundle install --local" in text
+    text = planned({"Gemfile": "gem 'puma', path: 'x'", "config.ru": ""}).dockerfile
+    assert text.index("COPY --chown=root:root") < text.index("bundle install")
+    mix = {"mix.exs": ' app: :x,\n {:plug, "~> 1.0"}', "mix.lock": "", "config/config.exs": ""}
+    text = planned(mix).dockerfile
+    assert "source=config,target=/app/config" in text and "mix local.hex" in text
+    text = planned({"mix.exs": ' app: :x,\n {:plug, path: "plug"}'}).dockerfile
+    assert "mix local.hex" not in text and text.index("COPY --chown=root:root") < text.index("mix deps.get")
+    for pack, files in (("mkdocs", {"mkdocs.yml": ""}), ("sphinx", {"conf.py": "project = 'x'", "index.rst": ""})):
+        text = planned({**files, "docs/requirements.txt": pack}).dockerfile
+        assert text.index("source=docs/requirements.txt") < text.index("COPY --chown=root:root")
+        text = planned({**files, "docs/requirements.txt": "-r ../requirements.txt\n"}).dockerfile
+        assert text.index("COPY --chown=root:root") < text.index("pip install -q -r docs/requirements.txt")
+
+
+@pytest.mark.parametrize(
     ("packages", "scripts", "files", "web"),
     [
         ("express", '"start": "node app.js"', {}, "node app.js"),
@@ -274,6 +333,27 @@ def test_the_nearer_of_several_packs_is_taken(files: dict[str, str], pack: str) 
         ({"Gemfile": "", "config.ru": ""}, "ruby found nothing to start", "puma"),
         ({"build.gradle": ""}, "wrapper is missing", "gradle wrapper"),
         ({"Cargo.toml": "[workspace]\n"}, "has no .package.", "Dockerfile"),
+        ({"Cargo.toml": "[package]\nname = 'x'\n"}, "no program to run", "src/main.rs"),
+        ({"Cargo.toml": "[package]\nname = 'x\n"}, r"Cargo.toml:2: ", ""),
+        ({"Cargo.toml": "[package]", "rust-toolchain": "nightly-2025-01-01\n"}, "nightly cannot be had", "1.96"),
+        ({"Cargo.toml": "[package]\nrust-version = '1.200'"}, "asks for Rust 1.200, which", "There are: 1.96"),
+        ({"Gemfile": "ruby '2.7.8'", "config.ru": ""}, "asks for Ruby 2.7.8, which", "There are: 3.1, 3.3; from a"),
+        ({"Gemfile": "", ".tool-versions": "ruby 2.6"}, "asks for Ruby 2.6, which", "There are: 3.1, 3.3; from a"),
+        ({"Gemfile": "ruby file: '.ruby-version'", ".ruby-version": "3.1.2"}, "Bundler of Ruby 3.1", "~> 3.1.0"),
+        ({"pom.xml": "<java.version>27</java.version>"}, "asks for Java 27, which", "There are: 17, 21, 25"),
+        ({"pom.xml": "", ".java-version": "temurin-26"}, "asks for Java 26, which", "There are: 17, 21, 25"),
+        ({"pom.xml": "<packaging>war</packaging>"}, "needs a servlet container", "jar"),
+        (
+            {"mix.exs": 'elixir: "~> 2.0"'},
+            "asks for Elixir ~> 2.0, which",
+            "There are: 1.14, 1.18; from a registry: 1.17",
+        ),
+        ({"mix.exs": ""}, "elixir found nothing to start", "bin/NAME start"),
+        ({"go.mod": "go 1.99", "main.go": "package main"}, "asks for Go 1.99, which", "There are: 1.19, 1.24; from a"),
+        ({"x.csproj": "<TargetFramework>net6.0<"}, "asks for .NET 6.0, which", "from a registry: 8.0, 9.0"),
+        ({"hugo.toml": "title = 'x\n"}, "hugo.toml:1: ", ""),
+        ({"hugo.toml": "", ".tool-versions": "hugo 0.9"}, "asks for Hugo 0.9, which", "There are: 0.111, 0.131"),
+        ({"conf.py": "project = 'x'"}, "no index.rst", "root_doc"),
     ],
 )
 def test_what_cannot_be_built_is_said_with_a_way_on(files: dict[str, str], message: str, hint: str) -> None:
