@@ -29,6 +29,9 @@ _DEFAULT_SUITES = {"debian": "bookworm", "ubuntu": "noble"}
 _ROLLING = frozenset({"sid", "unstable", "testing", "experimental"})
 _SECURITY = "http://deb.debian.org/debian-security"
 _SUITE = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_RETRIES = 6
+"""How often apt asks again for what a mirror has not given: after 1, 2, 4 ... seconds, a minute in all. In the image as
+well, for what builds install."""
 _CLEAN = (
     "rm -rf $1/var/cache/apt/archives/*.deb $1/var/cache/apt/*.bin $1/var/lib/apt/lists/* $1/var/log/*.log"
     " $1/var/log/apt/*"
@@ -42,8 +45,12 @@ def bootstrap(
     *,
     force: bool = False,
     cancelled: Callable[[], bool] = lambda: False,
+    proxy: str | None = None,
 ) -> Image:
-    """Make `debian:SUITE` or `ubuntu:SUITE` and tag it; takes about 15 seconds. Raises InvalidInput, SystemFailure."""
+    """Make `debian:SUITE` or `ubuntu:SUITE` and tag it; takes about 15 seconds. Raises InvalidInput, SystemFailure.
+
+    `proxy` is the address of one for apt, in place of this host's own.
+    """
     reference = parse(name)
     suite = _DEFAULT_SUITES.get(reference.name, "") if reference.tag == "latest" else reference.tag
     if reference.name not in _DEFAULT_SUITES or str(reference).count("/") or not _SUITE.fullmatch(suite):
@@ -54,16 +61,17 @@ def bootstrap(
         out.heading(f"{reference.name}:{suite} is here already ({present.short_id}); --force makes it anew")
         return present
     out.heading(f"Making {reference.name}:{suite} from its packages")
-    image = _make(store, reference.name, suite, out, cancelled)
+    image = _make(store, reference.name, suite, out, cancelled, proxy or apt_proxy())
     for tag in {suite, reference.tag}:
         store.tag(f"{reference.name}:{tag}", image.id)
     out.result(f"Made {reference.name}:{suite} ({image.short_id}, {human_bytes(image.size)})")
     return image
 
 
-def _make(store: ImageStore, distribution: str, suite: str, out: Output, cancelled: Callable[[], bool]) -> Image:
+def _make(
+    store: ImageStore, distribution: str, suite: str, out: Output, cancelled: Callable[[], bool], proxy: str | None
+) -> Image:
     started = time.monotonic()
-    proxy = _apt_proxy()
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     env = {"SOURCE_DATE_EPOCH": str(int(midnight.timestamp()))}  # made twice on a day, the same layer
     if proxy and "@" in proxy:
@@ -122,12 +130,14 @@ def _end(process: system.Process) -> None:
 
 def _argv(distribution: str, suite: str, proxy: str | None) -> tuple[str, ...]:
     options = ["--variant=minbase", "--format=tar", "--mode=root", f"--customize-hook={_CLEAN}"]
+    options.append(f'--aptopt=Acquire::Retries "{_RETRIES}"')
     if proxy:
         options.append(f'--aptopt=Acquire::http::Proxy "{proxy}"')
     return ("mmdebstrap", *options, suite, "-", *_sources(distribution, suite))
 
 
-def _apt_proxy() -> str | None:
+def apt_proxy() -> str | None:
+    """The one that apt goes through on this host."""
     done = system.run(["apt-config", "dump", "--format=%v%n", "Acquire::http::Proxy"], check=False)
     text = done.text.strip()
     return text if done.status == 0 and re.fullmatch(r"http://[\w.:@/-]+", text) else None
