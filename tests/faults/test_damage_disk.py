@@ -7,6 +7,7 @@ import io
 import os
 import secrets
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from paas.system import mounts
 from paas.system.run import run
 from tests.harness.apps import httpd
 from tests.harness.client import Client, Repository
+from tests.harness.registry import config_of
 from tests.harness.waiting import wait_until
 from tests.machine import Machine
 
 APP = "roomy"
+REGISTRY = 5000
+"""The port of one in the machine."""
 _SIZE = 96 << 20
 _LOUD = {
     "Dockerfile": "FROM scratch\nADD root.tar /\n"
@@ -56,9 +60,44 @@ def repository(small: Machine, client: Client) -> Repository:
     return made
 
 
+@pytest.fixture(scope="module")
+def other(small: Machine, client: Client) -> str:
+    client.repository("other", httpd("other")).push("other")
+    return "other"
+
+
+@pytest.fixture
+def neighbour(small: Machine, other: str) -> Iterator[None]:
+    """Somebody asks another app all the time, and is answered all the time."""
+    answers, end = list[str](), threading.Event()
+
+    def ask() -> None:
+        while not end.wait(0.05):
+            answer = small.get(other)
+            answers.append(f"{answer.status} {answer.text.strip()}")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        end.set()
+        asking.join()
+    assert set(answers) == {"200 other"}
+
+
 def free(machine: Machine) -> int:
     left = os.statvfs(machine.data_dir)
     return left.f_bavail * left.f_frsize
+
+
+def taken(file: int, size: int) -> bool:
+    """False when somebody has written something meanwhile, as logs are."""
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -67,7 +106,7 @@ def filled(machine: Machine, left: int, name: str = "filler") -> Iterator[None]:
     filler = machine.data_dir / name
     with filler.open("wb", buffering=0) as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, free(machine) - left)
+            wait_until(lambda: taken(file.fileno(), free(machine) - left), "the disk is filled")
             if not left:
                 with contextlib.suppress(OSError):
                     while file.write(bytes(4096)):
@@ -87,7 +126,9 @@ def tidy(machine: Machine) -> set[str]:
     }
 
 
-def test_a_run_step_that_fills_the_disk(small: Machine, client: Client, repository: Repository) -> None:
+def test_a_run_step_that_fills_the_disk(
+    small: Machine, client: Client, repository: Repository, neighbour: None
+) -> None:
     before = free(small)
     repository.commit({"Dockerfile": "FROM scratch\nADD root.tar /\nRUN dd if=/dev/zero of=/big bs=1M count=500\n"})
     said = repository.push(APP, check=False)
@@ -99,7 +140,7 @@ def test_a_run_step_that_fills_the_disk(small: Machine, client: Client, reposito
     repository.git("reset", "--hard", "HEAD~1")
 
 
-def test_a_copy_that_fills_the_disk(small: Machine, client: Client, repository: Repository) -> None:
+def test_a_copy_that_fills_the_disk(small: Machine, client: Client, repository: Repository, neighbour: None) -> None:
     copies = "".join(f"COPY big /www/{number}\n" for number in range(6))
     repository.commit({"Dockerfile": f"FROM scratch\nADD root.tar /\n{copies}", "big": os.urandom(5 << 20)})
     with filled(small, 22 << 20):
@@ -111,8 +152,8 @@ def test_a_copy_that_fills_the_disk(small: Machine, client: Client, repository: 
     repository.git("reset", "--hard", "HEAD~1")
 
 
-def test_a_push_that_does_not_fit(small: Machine, client: Client, repository: Repository) -> None:
-    (repo,) = (small.data_dir / "repos").glob("*.git")
+def test_a_push_that_does_not_fit(small: Machine, client: Client, repository: Repository, neighbour: None) -> None:
+    repo = small.data_dir / "repos/1.git"
     refs = (repo / "refs/heads/master").read_text()
     repository.commit({"big": os.urandom(9 << 20)})
     with filled(small, 2 << 20):
@@ -130,21 +171,50 @@ def test_a_push_that_does_not_fit(small: Machine, client: Client, repository: Re
     repository.git("reset", "--hard", "HEAD~1")
 
 
-def test_an_image_that_does_not_fit(small: Machine, client: Client, repository: Repository) -> None:
+def image_of(content: bytes) -> bytes:
+    """A root directory with one file, as a tar."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
         entry = tarfile.TarInfo("big")
-        entry.size = 12 << 20
-        tar.addfile(entry, io.BytesIO(os.urandom(entry.size)))
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def test_an_image_that_does_not_fit(small: Machine, client: Client, repository: Repository, neighbour: None) -> None:
     with filled(small, 8 << 20):
-        said = small.paas("import", "-", "big:1", input=stream.getvalue(), check=False)
+        said = small.paas("import", "-", "big:1", input=image_of(os.urandom(12 << 20)), check=False)
     assert said.status == 1
     assert "The disk is full" in said.error and "system:prune" in said.error, said.error
     assert "big" not in small.paas("images:list").text
     assert not tidy(small)
 
 
-def test_no_byte_is_left(small: Machine, client: Client, repository: Repository) -> None:
+def test_a_pull_that_does_not_fit(
+    small: Machine, client: Client, repository: Repository, neighbour: None, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yml").write_text(config_of(tmp_path, REGISTRY))
+    name = f"127.0.0.1:{REGISTRY}/big:1"
+    registry = small.start(["docker-registry", "serve", str(tmp_path / "config.yml")])
+    try:
+        small.paas("import", "-", name, input=image_of(b"a line of many\n" * (2 << 20)))  # little, while it is packed
+        wait_until(lambda: small.paas("push", name, check=False).status == 0, "the registry has it", 30)
+        small.paas("rmi", name)
+        with filled(small, 12 << 20):
+            said = small.paas("pull", name, check=False)
+            assert said.status == 1
+            assert "The disk is full" in said.error and "system:prune" in said.error, said.error
+        assert "big" not in small.paas("images:list").text
+        assert not tidy(small)
+        small.paas("pull", name)
+    finally:
+        registry.kill()
+        registry.wait()
+    small.paas("rmi", name)
+    small.paas("system:prune", "--force")
+
+
+def test_no_byte_is_left(small: Machine, client: Client, repository: Repository, neighbour: None) -> None:
     """The database goes on by its reserve; what needs more is refused, and what runs does not notice."""
     loud = client.repository("loud", {**httpd("loud"), **_LOUD})
     loud.push("loud")
@@ -158,7 +228,7 @@ def test_no_byte_is_left(small: Machine, client: Client, repository: Repository)
         assert small.get(APP).text == "one\n"
         for _ in range(20):
             assert small.get("loud").status == 404, "the app goes on although its log cannot"
-        small.paas("system:prune", "--force")
+        assert "was not packed: The disk is full" in small.paas("system:prune", "--force").error
     assert client.ssh("releases", APP, "--format", "json").text == releases
     assert client.ssh("config:get", APP, "NUMBER").text == "2\n"
     repository.push(APP)
@@ -183,7 +253,7 @@ def test_an_engine_starts_on_a_full_disk(small: Machine, client: Client, reposit
 
 
 def test_a_change_that_cannot_be_written_changes_nothing(
-    small: Machine, client: Client, repository: Repository
+    small: Machine, client: Client, repository: Repository, neighbour: None
 ) -> None:
     before = client.ssh("releases", APP, "--format", "json").text
     wait_until((small.data_dir / "reserve").exists, "there is a reserve", 30)
