@@ -36,8 +36,10 @@ def _run(argv: list[str]) -> int:
             from paas.engine.engine import Engine
             from paas.engine.watchdog import Watchdog
             from paas.system.lasterrors import LAST_ERRORS
+            from paas.system.memory import keep_few_arenas
             from paas.system.notify import notify
 
+            keep_few_arenas()
             logging.getLogger().addHandler(LAST_ERRORS)
             stop = threading.Event()
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -221,6 +221,8 @@ class LayerFiles:
 
     def remove_directory(self, layer: Layer) -> None:
         """After its row: a directory without a row is removed by `recover`, a row without one would be a hole."""
+        self._sound.discard(layer.number)
+        self._unsealable.discard(layer.number)
         path = self.path(layer.number)
         if path.exists():
             self._discard(path)

@@ -71,7 +71,7 @@ class CrashPoints:
         assert_none(lambda: self._nursery.ask("leaks"))
 
     def objects(self) -> dict[str, int]:
-        """How many of each class the engine's memory holds, and `items` in all dictionaries, lists and sets."""
+        """How many of each class the engine's memory holds."""
         counts = (line.split(maxsplit=1) for line in self._nursery.ask("objects"))
         return {name: int(count) for count, name in counts}
 
