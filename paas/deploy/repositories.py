@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 
 from paas.apps.lifecycle import Apps
-from paas.errors import PaasError
+from paas.errors import DiskFull, PaasError
+from paas.output import human_bytes
 from paas.source import repos
 from paas.state import releases
 from paas.state.apps import App
 from paas.state.database import Database
+from paas.system.disk import spare
+from paas.system.files import tree_size
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +28,15 @@ class Repositories:
     def collect(self, app: App) -> tuple[int, int]:
         """Pack everything, and drop what neither a branch nor a release has had for a day.
 
-        Returns the bytes before and after. Raises SystemFailure.
+        Returns the bytes before and after. Raises SystemFailure; DiskFull, and has changed nothing, where there is no
+        room for what is packed beside what was.
         """
+        repo = self._apps.repo(app)
+        size, free = tree_size(repo / "objects"), shutil.disk_usage(repo).free - spare(repo)
+        if free < size:
+            raise DiskFull(f"The disk is full: packing takes up to {human_bytes(size)} for a while")
         self._keep(app)
-        return repos.collect(self._apps.repo(app), self._user)
+        return repos.collect(repo, self._user)
 
     def tidy(self) -> None:
         """Those of all apps, where git finds it worth it."""
