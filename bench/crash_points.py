@@ -28,8 +28,10 @@ PORT = 5000
 KEPT = "kept-"
 """How the names of containers begin that belong to no app, and of their volumes."""
 STOCK = "stock:1"
-AFRESH = {"cp", "run", "run:detached"}
-"""What passes points of deploys with other containers: it is walked whole."""
+AFRESH = {"cp", "run", "run:detached", "system:backups"}
+"""What passes points of deploys with other containers, or what the engine passes by itself: it is walked whole."""
+BY_ITSELF = {"backup:copied"}
+"""Passed every day, and soon after the first start."""
 PULLED = f"127.0.0.1:{PORT}/pulled:1"
 
 
@@ -188,7 +190,7 @@ def main() -> int:
         commands = Commands(points)
         commands.repository.commit({"index.html": "walked\n"}, "Another, or git pushes nothing")
         passed = points.passed(lambda: commands.repository.push(APP, check=False))
-        points.walked |= set(passed) - ALSO_ELSEWHERE
+        points.walked |= set(passed) - ALSO_ELSEWHERE | BY_ITSELF
         bad = 0
         actions = commands.all()
         for name in sys.argv[1:] or actions:
