@@ -70,6 +70,8 @@ class DiskWatch:
             except (PaasError, OSError) as error:
                 if not self._closing.is_set():
                     log.warning("the disk: %s", error)
+            except Exception:
+                log.exception("the disk could not be looked at")  # and is again: nobody else bounds it
 
     def look(self) -> None:
         left = self._left()
