@@ -148,6 +148,8 @@ def follow(
                 if log.gone:
                     log.close()
                     del followed[path]
+                    if not log.began:
+                        seen.discard(path)  # its container is about to start
             pause = 0.02 if found else min(pause * 1.5, 0.25)
             if not found:
                 stop.wait(pause)
@@ -202,6 +204,11 @@ class _Followed:
             self.gone = True
             return False
         return info.st_ino != os.fstat(self._file.fileno()).st_ino or info.st_size < self._file.tell()
+
+    @property
+    def began(self) -> bool:
+        """Whether there was anything to read from."""
+        return self._file is not None
 
     def close(self) -> None:
         if self._file is not None:

@@ -92,6 +92,24 @@ def test_nothing_is_missed_or_shown_twice_between_tail_and_follow(tmp_path: Path
     assert after == ["two", "three"]
 
 
+def test_follow_takes_up_a_log_that_was_not_there_yet(tmp_path: Path) -> None:
+    log, stop = tmp_path / "log", threading.Event()
+    asked = 0
+
+    def more() -> list[Path]:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            _write(log, "first")
+        if asked == 10:
+            stop.set()
+        return [log]
+
+    lines = follow({log: end_of(log)}, stop, more)
+    assert next(lines)[1].text == "first"
+    stop.set()
+
+
 def test_follow_ends_when_the_log_is_gone(tmp_path: Path) -> None:
     log, stop = tmp_path / "log", threading.Event()
     _write(log, "old")
