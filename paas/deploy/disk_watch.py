@@ -35,9 +35,13 @@ _LEAST_GROWTH = 8
 class DiskWatch:
     """A thread."""
 
-    def __init__(self, left: Callable[[], Left], runtime: Runtime, writers: Writers) -> None:
-        """`left()` is what the file system has that all of this lies on."""
+    def __init__(
+        self, left: Callable[[], Left], runtime: Runtime, writers: Writers, keep_reserve: Callable[[], None]
+    ) -> None:
+        """`left()` is what the file system has that all of this lies on, `keep_reserve()` takes up again what had to be
+        given up of it when it was full."""
         self._left = left
+        self._keep_reserve = keep_reserve
         self._runtime = runtime
         self._writers = writers
         self._closing = threading.Event()
@@ -80,6 +84,7 @@ class DiskWatch:
             self._relieve(left)
             return
         self._alarm = None
+        self._keep_reserve()
         now = time.monotonic()
         if self._looked is not None and not self._more:
             at, before = self._looked

@@ -97,8 +97,8 @@ class Engine:
         door.start()
 
         base = foundation.lay(settings, paths, db, runtime, undo)
-        platform = serving.platform(base, running.take_over(base, undo), backups, undo)
-        upkeep = Upkeep(db, backups, reserve, base.images, platform.repositories.tidy)
+        platform = serving.platform(base, running.take_over(base, reserve, undo), backups, undo)
+        upkeep = Upkeep(db, backups, base.images, platform.repositories.tidy)
         undo.callback(upkeep.close)
         server = Server(settings.socket, self._owner[1], Sessions(platform, logins, self._owner[0]).handle)
         server.listen()

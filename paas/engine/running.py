@@ -36,7 +36,7 @@ from paas.schedulers.retire import Retirement
 from paas.schedulers.services import Services
 from paas.schedulers.supervise import Supervisor
 from paas.state.apps import App
-from paas.system.disk import left_on
+from paas.system.disk import Reserve, left_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Running:
     disk_limits: DiskLimits
 
 
-def take_over(base: Foundation, undo: ExitStack) -> Running:
+def take_over(base: Foundation, reserve: Reserve, undo: ExitStack) -> Running:
     """Adopt what lives, start what has ended meanwhile, and see to all of it from here on."""
 
     def host(name: AppName) -> str:
@@ -143,7 +143,7 @@ def take_over(base: Foundation, undo: ExitStack) -> Running:
     supervisor.boot(lost)
     limits = DiskLimits(base.settings, base.properties)
     writers = Writers(base.db, base.paths, base.runtime, limits, supervisor, oneoff, detached, containers)
-    watch = DiskWatch(lambda: left_on(base.paths.data), base.runtime, writers)
+    watch = DiskWatch(lambda: left_on(base.paths.data), base.runtime, writers, reserve.keep)
     undo.callback(watch.close)
     watch.start()
     pressure = Pressure(base.db, base.runtime)

@@ -1,5 +1,5 @@
-"""What the engine sees to by itself: every day a copy of the database and tidied repositories, the reserve, and seals
-of new layers."""
+"""What the engine sees to by itself: every day a copy of the database and tidied repositories, and seals of new
+layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from paas.errors import PaasError
 from paas.image.store import ImageStore
 from paas.state.backups import Backups
 from paas.state.database import Database
-from paas.system.disk import Reserve
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +23,10 @@ _AGAIN = 3600.0
 class Upkeep:
     """A thread. Times are of the monotonic clock: nothing is done a thousand times because a clock was set."""
 
-    def __init__(
-        self, db: Database, backups: Backups, reserve: Reserve, images: ImageStore, tidy: Callable[[], None]
-    ) -> None:
+    def __init__(self, db: Database, backups: Backups, images: ImageStore, tidy: Callable[[], None]) -> None:
         """`tidy()` is called every day."""
         self._db = db
         self._backups = backups
-        self._reserve = reserve
         self._images = images
         self._tidy = tidy
         self._closing = threading.Event()
@@ -52,7 +48,6 @@ class Upkeep:
             until_backup -= _LOOK
             until_tidy -= _LOOK
             try:
-                self._reserve.keep()
                 if until_backup <= 0:
                     until_backup = _AGAIN
                     self._backups.make(self._db.path, "daily")

@@ -133,7 +133,10 @@ class Reserve:
         """Take up the space, where there is plenty."""
         with self._lock:
             self._there = self._file.exists() and self._file.stat().st_size == self._size
-            if self._there or shutil.disk_usage(self._file.parent).free < 2 * self._size + spare(self._file.parent):
+            if self._there:
+                return
+            left = left_on(self._file.parent)
+            if left.bytes < 2 * self._size + left.critical:
                 return
             try:
                 descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)

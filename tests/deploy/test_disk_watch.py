@@ -31,7 +31,7 @@ class World:
         self.writers = {name: Writer(name, app, name) for name, app in owners.items()}
         for name in owners:
             (place / name).mkdir()
-        watch = DiskWatch(self.left, cast(Runtime, self), cast(Writers, self))
+        watch = DiskWatch(self.left, cast(Runtime, self), cast(Writers, self), lambda: None)
         self.look = watch.look
 
     def left(self) -> Left:

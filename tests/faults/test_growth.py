@@ -10,6 +10,8 @@ APP, OTHER = "grown", "passing"
 BEFORE, ROUNDS = 2, 4
 KINDS = ("paas.", "threading.", "_thread.", "_io.", "socket.", "subprocess.", "sqlite3.")
 """Modules whose objects are counted. Others come and go as modules are loaded and caches are filled."""
+CACHED = {"sqlite3.Statement"}
+"""Each connection keeps up to 128 of them."""
 
 
 def test_no_objects_are_left_of_changes(new_machine: MachineMaker) -> None:
@@ -36,5 +38,6 @@ def test_no_objects_are_left_of_changes(new_machine: MachineMaker) -> None:
         change(number)
     after = points.objects()
     grown = {name: count - before.get(name, 0) for name, count in after.items()}
-    kept = {name: more for name, more in grown.items() if name.startswith(KINDS) and more >= ROUNDS}
+    counted = {name: more for name, more in grown.items() if name.startswith(KINDS) and name not in CACHED}
+    kept = {name: more for name, more in counted.items() if more >= ROUNDS}
     assert not kept, kept

@@ -215,7 +215,8 @@ def test_logs(machine: Machine, client: Client) -> None:
         )
     finally:
         following.join()
-    assert '"GET /marked-request HTTP/1.1" 200' in client.ssh("nginx:access-logs", APP, "-n", "1").text
+    marked = '"GET /marked-request HTTP/1.1" 200'
+    wait_until(lambda: marked in client.ssh("nginx:access-logs", APP, "-n", "1").text, "nginx has written it")
     client.ssh("nginx:set", APP, "access-log-format", "json")
     ask(machine, '/a"b')
     last = wait_until(
