@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -56,7 +57,7 @@ def dockerfile(input: Input, shared: Mapping[str, str]) -> str:
     """Raises InvalidInput with the template's file and line."""
     pack = input.pack
     values = _values(input)
-    environment = _environment({**shared, **pack.templates})
+    environment = _known_environment(tuple({**shared, **pack.templates}.items()))
     try:
         text = environment.get_template(TEMPLATE).render(values)
     except TemplateSyntaxError as error:
@@ -94,6 +95,12 @@ def line(pack: Pack, text: str, facts: Mapping[str, Fact], versions: Mapping[str
         return environment.get_template("text").render(facts=_facts(facts), versions=_versions(versions))[:4000]
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
         raise InvalidInput(f"{pack.file}: {text[:60]!r}: {str(error)[:200]}") from None
+
+
+@functools.lru_cache(maxsize=16)
+def _known_environment(templates: tuple[tuple[str, str], ...]) -> ImmutableSandboxedEnvironment:
+    """It compiles each template once, which takes longer than a push's own work; templates can change nothing in it."""
+    return _environment(dict(templates))
 
 
 def _environment(templates: Mapping[str, str]) -> ImmutableSandboxedEnvironment:

@@ -18,7 +18,9 @@ from paas.runtime.runtime import Runtime
 from paas.schedulers.asking import Asker
 from paas.schedulers.policy import Policy, policy_of
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+_FIRST_PAUSE, _LONGEST_PAUSE, _PAUSE_SHARE = 0.002, 0.1, 32
+"""Seconds between two looks at whether an instance is ready: one part in so many of what it has taken so far, so that
+looking adds little to any start."""
 _FIRST_RETRY, _LONGEST_RETRY = 0.05, 1.0
 _LINES_SHOWN = 20
 _AT_ONCE = 16
@@ -69,7 +71,6 @@ class Checks:
         cancelled: Callable[[], bool],
     ) -> None:
         started = time.monotonic()
-        pause = _FIRST_PAUSE
 
         def uptime(instance: Instance) -> float:
             return 0.0 if startup_checks(release, instance) else policy.default_wait
@@ -82,8 +83,7 @@ class Checks:
                 raise Cancelled("Cancelled; the previous release keeps serving")
             if time.monotonic() - started > max(self._timeout, 2 * policy.default_wait):
                 raise self._late(waiting[0], out)
-            time.sleep(pause)
-            pause = min(pause * 1.3, _LONGEST_PAUSE)
+            time.sleep(min(max(_FIRST_PAUSE, (time.monotonic() - started) / _PAUSE_SHARE), _LONGEST_PAUSE))
 
     def _healthy(self, instance: Instance, probe: Probe | None, uptime: float, started: float, out: Output) -> bool:
         if probe is not None and probe.ask(self._runtime.pid(instance.id)):
