@@ -137,7 +137,8 @@ def test_hostile_archives(machine: Machine, client: Client, host: Path) -> None:
     shown = client.ssh("import:dokku", "--dry-run", "-", input=stream.getvalue())
     assert "link" not in shown.text
     assert client.ssh("import:dokku", "-", input=b"not a tar", check=False).status == 1
-    assert client.ssh("import:dokku", "-", input=packed(host)[:5000], check=False).status == 1
+    whole = packed(host)
+    assert client.ssh("import:dokku", "-", input=whole[: len(whole) // 2], check=False).status == 1
     assert client.ssh("import:dokku", "/etc", check=False).status == 1
     assert machine.paas("import:dokku", "/etc", check=False).status == 1
     assert machine.paas("import:dokku", str(host), "--app", "nobody", check=False).status == 1
